@@ -1,0 +1,66 @@
+# Lockring's commands. `make run` and `make test` need nothing done before them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help install run test check format lock proto browser clean
+
+NODES ?= 3
+PORT ?= 8000
+DATA ?= .lockring
+
+# The first of these that is new enough builds the virtual environment.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+BIN := .venv/bin
+
+help:  ## Show these lines
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: .venv/.installed node_modules/.installed  ## Make .venv and node_modules from the lock files
+
+.venv/.installed: requirements-dev.txt
+	@[ -n "$(PYTHON)" ] || { echo "Lockring needs Python 3.11 or newer: install it, or say PYTHON=/path/to/python3 after make." >&2; exit 1; }
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+node_modules/.installed: package-lock.json package.json .npmrc .venv/.installed
+	tools/js npm ci --no-audit --no-fund
+	@touch $@
+
+run: install  ## Start a cluster and its page: NODES=3 PORT=8000 DATA=.lockring
+	exec $(BIN)/python manage.py up --nodes $(NODES) --port $(PORT) --data $(DATA)
+
+test: install browser  ## Run every test
+	$(BIN)/python -m pytest
+	@if files=$$(compgen -G 'tests/js/*.test.*js'); then tools/js node --test --test-reporter=dot $$files; fi
+
+browser:
+	@tools/browser.sh
+
+check: install  ## Lint, types, style, and that generated code is up to date
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	tools/js node node_modules/typescript/bin/tsc --project tsconfig.json
+	$(BIN)/python -m pytest -q tests/style
+	tools/protoc.sh --check
+
+format: install  ## Let ruff format and mend what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m piptools compile --quiet --upgrade --generate-hashes \
+	--strip-extras --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+
+lock: .venv/.installed  ## Bring requirements*.txt and package-lock.json up to date with pyproject.toml and package.json
+	$(COMPILE) --output-file=requirements.txt pyproject.toml
+	$(COMPILE) --extra=dev --constraint=requirements.txt --output-file=requirements-dev.txt pyproject.toml
+	tools/js npm install --package-lock-only
+
+proto: install  ## Write lockcore/wire/gen/ anew from lockcore/wire/proto/
+	tools/protoc.sh
+
+clean:  ## Remove what make install made; the data folder stays
+	rm -rf .venv node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
