@@ -33,8 +33,8 @@ run: install  ## Start a cluster and its page: NODES=3 PORT=8000 DATA=.lockring
 	exec $(BIN)/python manage.py up --nodes $(NODES) --port $(PORT) --data $(DATA)
 
 test: install browser  ## Run every test
-	$(BIN)/python -m pytest
 	@if files=$$(compgen -G 'tests/js/*.test.*js'); then tools/js node --test --test-reporter=dot $$files; fi
+	$(BIN)/python -m pytest
 
 browser:
 	@tools/browser.sh

@@ -1,0 +1,1 @@
+"""Who may come in: one-time login links, passwords, and the roles viewer and operator."""

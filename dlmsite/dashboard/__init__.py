@@ -1,0 +1,1 @@
+"""The dashboard: reads the journal and shows it live."""

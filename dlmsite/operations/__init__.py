@@ -1,0 +1,1 @@
+"""Operations: what operators asked for, and the supervisor that does it."""
