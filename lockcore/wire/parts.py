@@ -1,0 +1,250 @@
+"""The pieces that several messages share: views, operations, results.
+
+Functions between frozen core messages and generated ones. Private to
+`lockcore.wire`; everybody else uses the codecs, which speak bytes.
+
+Invariants
+  P1  `parse` and the `*_of` functions raise CodecError and nothing else.
+Elsewhere: whole messages (codec, peer_codec, master_codec, seaweed).
+"""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+
+from google.protobuf.message import DecodeError, EncodeError, Message
+
+from lockcore.core.limits import ADDRESS_BYTES_MAX, MEMBERS_MAX
+from lockcore.core.messages import (
+    Code,
+    FindOwner,
+    Gauges,
+    Granted,
+    Lock,
+    Operation,
+    OwnerIs,
+    Refused,
+    Released,
+    Result,
+    Unlock,
+)
+from lockcore.core.region import SPACE, Region
+from lockcore.core.view import Grace, Member, MemberId, View
+from lockcore.wire.errors import CodecError
+from lockcore.wire.gen import lockring_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MESSAGE_BYTES_MAX: Final = 8 * 1024 * 1024
+INTERVALS_MAX: Final = 100_000
+"""Arcs of a full ring are at most MEMBERS_MAX x VNODES; with room."""
+
+_CODE_TO_WIRE: Final = {code: pb.Code.Value(code.name) for code in Code}
+_CODE_FROM_WIRE: Final[dict[int, Code]] = {number: code for code, number in _CODE_TO_WIRE.items()}
+
+M = TypeVar("M", bound=Message)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+# --- any message ---------------------------------------------------------------
+
+
+def parse(kind: type[M], data: bytes) -> M:
+    """Return the message that `data` is.
+
+    Raises:
+        CodecError: it is none: truncated, not protobuf, or text that is not UTF-8.
+    """
+    if len(data) > MESSAGE_BYTES_MAX:
+        raise CodecError(f"a message has at most {MESSAGE_BYTES_MAX} bytes; this one has {len(data)}")
+    try:
+        return kind.FromString(data)
+    except DecodeError:
+        raise CodecError(
+            f"these {len(data)} bytes are no {kind.DESCRIPTOR.full_name}: they are cut short or damaged, "
+            "or a text in them is not UTF-8; send whole protobuf messages with UTF-8 keys and owners"
+        ) from None
+
+
+def encoder(function: Callable[P, T]) -> Callable[P, T]:
+    """Let an encoding function raise CodecError where a value does not fit its field."""
+
+    @wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except UnicodeError:
+            raise CodecError("a text in this message is not valid UTF-8; send valid Unicode text") from None
+        except (ValueError, TypeError, EncodeError) as error:
+            raise CodecError(f"this message does not fit the wire: {error}") from None
+
+    return guarded
+
+
+# --- members and views -----------------------------------------------------------
+
+
+def address_of(text: str) -> str:
+    """Return a ring address if it can be one."""
+    if not text or len(text.encode()) > ADDRESS_BYTES_MAX:
+        raise CodecError(f"an address has 1 to {ADDRESS_BYTES_MAX} bytes")
+    return text
+
+
+def member_id_message(member: MemberId) -> pb.MemberId:
+    """MemberId -> message."""
+    return pb.MemberId(address=member.address, incarnation=member.incarnation)
+
+
+def member_id_of(message: pb.MemberId) -> MemberId:
+    """MemberId <- message."""
+    return MemberId(address_of(message.address), message.incarnation)
+
+
+def view_message(view: View, *, settled: bool = False) -> pb.ViewInfo:
+    """View -> message."""
+    return pb.ViewInfo(
+        number=view.number,
+        version=view.version,
+        members=[pb.Member(address=m.address, incarnation=m.incarnation, down=m.down) for m in view.members],
+        previous=view.previous,
+        graces=[
+            pb.Grace(
+                intervals=[pb.Interval(start=start, stop=stop) for start, stop in grace.region.intervals],
+                remaining_ms=grace.remaining_ms,
+            )
+            for grace in view.graces
+        ],
+        settled=settled,
+    )
+
+
+def view_of(message: pb.ViewInfo) -> View:
+    """View <- message."""
+    if len(message.members) > MEMBERS_MAX:
+        raise CodecError(f"a view has at most {MEMBERS_MAX} members")
+    return View(
+        number=message.number,
+        version=message.version,
+        members=tuple(Member(address_of(m.address), m.incarnation, m.down) for m in message.members),
+        previous=message.previous,
+        graces=tuple(_grace_of(grace) for grace in message.graces),
+    )
+
+
+def _grace_of(message: pb.Grace) -> Grace:
+    intervals = [(i.start, i.stop) for i in message.intervals]
+    if len(intervals) > INTERVALS_MAX or any(not start < stop <= SPACE for start, stop in intervals):
+        raise CodecError("a grace's intervals must lie within the ring, and be few")
+    return Grace(Region.of(intervals), message.remaining_ms)
+
+
+def gauges_message(gauges: Gauges) -> pb.Gauges:
+    """Gauges -> message."""
+    return pb.Gauges(
+        held_primary=gauges.held_primary,
+        held_backup=gauges.held_backup,
+        operations=gauges.operations,
+        renewals=gauges.renewals,
+        parked=gauges.parked,
+        waiting=gauges.waiting,
+        acquiring=gauges.acquiring,
+        serving=gauges.serving,
+    )
+
+
+def gauges_of(message: pb.Gauges) -> Gauges:
+    """Gauges <- message."""
+    return Gauges(
+        held_primary=message.held_primary,
+        held_backup=message.held_backup,
+        operations=message.operations,
+        renewals=message.renewals,
+        parked=message.parked,
+        waiting=message.waiting,
+        acquiring=message.acquiring,
+        serving=message.serving,
+    )
+
+
+# --- operations and results --------------------------------------------------------
+
+
+def put_operation(message: pb.ClientOp | pb.Forward, operation: Operation) -> None:
+    """Fill in the operation of a ClientOp or a Forward."""
+    match operation:
+        case Lock():
+            lock = message.lock
+            lock.key, lock.ttl_ms, lock.owner, lock.token = (
+                operation.key,
+                operation.ttl_ms,
+                operation.owner,
+                operation.token,
+            )
+            lock.SetInParent()
+        case Unlock():
+            message.unlock.key, message.unlock.token = operation.key, operation.token
+            message.unlock.SetInParent()
+        case FindOwner():
+            message.find.key = operation.key
+            message.find.SetInParent()
+
+
+def operation_of(message: pb.ClientOp | pb.Forward) -> Operation:
+    """Return the operation of a ClientOp or a Forward."""
+    match message.WhichOneof("operation"):
+        case "lock":
+            lock = message.lock
+            return Lock(lock.key, lock.ttl_ms, lock.owner, lock.token)
+        case "unlock":
+            return Unlock(message.unlock.key, message.unlock.token)
+        case "find":
+            return FindOwner(message.find.key)
+    raise CodecError("the operation is missing, or is one that this version does not know: send lock, unlock or find")
+
+
+def put_result(message: pb.OpResult, result: Result) -> None:
+    """Fill in the result of an OpResult."""
+    match result:
+        case Granted():
+            granted = message.granted
+            granted.token, granted.owner = result.token, result.owner
+            granted.generation, granted.seq = result.generation, result.seq
+            granted.ttl_ms, granted.moved_to = result.ttl_ms, result.moved_to
+            granted.SetInParent()
+        case Released():
+            message.released.moved_to = result.moved_to
+            message.released.SetInParent()
+        case OwnerIs():
+            owner_is = message.owner_is
+            owner_is.owner, owner_is.generation = result.owner, result.generation
+            owner_is.remaining_ms, owner_is.moved_to = result.remaining_ms, result.moved_to
+            owner_is.SetInParent()
+        case Refused():
+            refused = message.refused
+            refused.code, refused.text = _CODE_TO_WIRE[result.code], result.text
+            refused.owner, refused.moved_to = result.owner, result.moved_to
+            refused.SetInParent()
+
+
+def result_of(message: pb.OpResult) -> Result:
+    """Return the result of an OpResult."""
+    match message.WhichOneof("result"):
+        case "granted":
+            g = message.granted
+            return Granted(g.token, g.owner, g.generation, g.seq, g.ttl_ms, g.moved_to)
+        case "released":
+            return Released(message.released.moved_to)
+        case "owner_is":
+            o = message.owner_is
+            return OwnerIs(o.owner, o.generation, o.remaining_ms, o.moved_to)
+        case "refused":
+            r = message.refused
+            code = _CODE_FROM_WIRE.get(r.code)
+            if code is None:
+                raise CodecError(f"refusal code {r.code} is unknown here: the other side is newer; update this one")
+            return Refused(code, r.text, r.owner, r.moved_to)
+    raise CodecError("the result is missing, or is one that this version does not know")
