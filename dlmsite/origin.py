@@ -1,8 +1,8 @@
 """The door for WebSockets: only pages of this very site may open one.
 
-Channels' AllowedHostsOriginValidator compares host names and leaves the port out, but cookies are shared by all ports of
-a host: a page of another program on this machine could open a socket with our session. So the Origin must also equal the
-Host that the browser spoke to, as Django's CSRF check demands of a POST.
+Channels' AllowedHostsOriginValidator compares host names and leaves the port out, but cookies are shared by all ports
+of a host: a page of another program on this machine could open a socket with our session. So the Origin must also
+equal the Host that the browser spoke to, as Django's CSRF check demands of a POST.
 
 Elsewhere: routes (dlmsite.dashboard.routing), who is logged in (channels.auth), POSTs (Django's CSRF middleware).
 """

@@ -1,8 +1,8 @@
 """D3 in the browser without a build step: which packages are served, and the import map that finds them.
 
 D3's packages ship one ES module each (`dist/<name>.mjs`), which import one another by bare name. The page's import map
-sends a bare name to /static/vendor/<name>/<name>.mjs; Django's static finders send that into node_modules. Nothing else of
-node_modules is served.
+sends a bare name to /static/vendor/<name>/<name>.mjs; Django's static finders send that into node_modules. Nothing
+else of node_modules is served.
 
 Elsewhere: the versions (package-lock.json), the map's place in the page (templates/importmap.html).
 """

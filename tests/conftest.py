@@ -5,23 +5,18 @@ Elsewhere: what a group of tests needs for itself is in the conftest.py of its f
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Playwright
 
-# Set before Django reads its settings, so before any fixture: no test may touch a real .lockring.
-_SESSION_FOLDER = Path(tempfile.mkdtemp(prefix="lockring-tests-"))
-os.environ["LOCKRING_DATA"] = str(_SESSION_FOLDER / "data")
-(_SESSION_FOLDER / "data").mkdir(mode=0o700)
-for _name in ("LOCKRING_PORT", "LOCKRING_HOST", "LOCKRING_REDIS", "LOCKRING_DEBUG", "LOCKRING_ALLOWED_HOSTS"):
-    os.environ.pop(_name, None)
-# Playwright's sync API runs an event loop in the test's thread, where Django would refuse its ORM. There the loop only
-# waits for the browser, so nothing else runs in between.
-os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+from tests.settings import TEST_RUN_DIR
 
+# Programs that tests start are to read the site's own settings; pytest-django has read tests.settings by now.
+os.environ["DJANGO_SETTINGS_MODULE"] = "dlmsite.settings"
+
+BROWSER_FIXTURES = {"playwright", "browser", "context", "page"}
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM_ARGUMENTS = (
     "--no-sandbox",  # CI runs as root, where Chromium's sandbox cannot start
@@ -35,9 +30,22 @@ CHROMIUM_ARGUMENTS = (
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put tests with a browser last, those with real processes before them: quick failures come quickly.
+
+    It must be so for the browser: once Playwright has started, its event loop stays in this thread until the end, and
+    pytest-asyncio can start none beside it.
+    """
+    items.sort(key=lambda item: (_needs_browser(item), "acceptance" in item.path.parts))
+
+
+def _needs_browser(item: pytest.Item) -> bool:
+    return not BROWSER_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+
+
 def pytest_unconfigure() -> None:
-    """Remove the session's folder."""
-    shutil.rmtree(_SESSION_FOLDER, ignore_errors=True)
+    """Remove the run's folder."""
+    shutil.rmtree(TEST_RUN_DIR, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +56,13 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
         pytest.fail("Browser tests need Chromium: `apt-get install chromium`, or run `make test`, which says more.")
     arguments = [*browser_type_launch_args.get("args", []), *CHROMIUM_ARGUMENTS]
     return {**browser_type_launch_args, "executable_path": path, "args": arguments}
+
+
+@pytest.fixture(scope="session")
+def playwright(playwright: Playwright) -> Playwright:
+    """Allow Django's ORM beside Playwright's loop: it only waits for the browser, so nothing runs in between."""
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    return playwright
 
 
 @pytest.fixture(autouse=True)
