@@ -1,0 +1,187 @@
+/**
+ * The cluster as the page knows it: the fold of a snapshot and the deltas after it.
+ *
+ * Pure: messages come in, a summary of what changed comes out; no DOM, no clock, no network.
+ *
+ * Invariants
+ *   C1  Event ids only grow: an event that was folded once is never folded again.
+ *   C2  View numbers only grow between snapshots; a snapshot is the truth and may replace anything.
+ *   C3  After skipped events, a gap or a settled view the held locks are marked doubtful, and the page asks for a snapshot.
+ *   C4  Bounded: EVENTS_MAX events, ACTIONS_MAX actions.
+ *
+ * Elsewhere: held locks (locks.js), the ring (ring.js), the socket (socket.js).
+ */
+
+import { HeldLocks } from "./locks.js";
+import { HashRing } from "./ring.js";
+import { diffRings } from "./ringdiff.js";
+import { compareWide } from "./wide.js";
+
+export const EVENTS_MAX = 1_000;
+export const ACTIONS_MAX = 20;
+
+/**
+ * @typedef {{before: HashRing, after: HashRing, diff: import("./ringdiff.js").RingDiff,
+ *   first: boolean}} RingChange `first`: there was no view before, so nothing moved
+ * @typedef {{reset: boolean, ring: RingChange | null, view: boolean, nodes: boolean, locks: boolean,
+ *   actions: boolean, workload: boolean, events: import("./contract.js").LockEvent[], skipped: number,
+ *   doubtful: boolean}} Change
+ */
+
+/** @returns {Change} */
+function nothing() {
+  return {
+    reset: false, ring: null, view: false, nodes: false, locks: false, actions: false, workload: false,
+    events: [], skipped: 0, doubtful: false,
+  };
+}
+
+export class Cluster {
+  constructor() {
+    this.ready = false;
+    this.lastEventId = "0";
+    /** @type {import("./contract.js").View | null} */
+    this.view = null;
+    this.ring = new HashRing([]);
+    this.locks = new HeldLocks(this.ring);
+    /** @type {import("./contract.js").NodeRow[]} */
+    this.nodes = [];
+    /** @type {import("./contract.js").Action[]} newest first */
+    this.actions = [];
+    /** @type {import("./contract.js").Workload} */
+    this.workload = { available: false, on: false };
+    /** @type {import("./contract.js").LockEvent[]} oldest first */
+    this.events = [];
+  }
+
+  /**
+   * @param {string | null} address
+   * @returns {string} the short name people use; the address itself when nobody has told one
+   */
+  labelOf(address) {
+    if (address === null || address === "") return "nobody";
+    const known = this.nodes.find((n) => n.address === address) ?? this.view?.members.find((m) => m.address === address);
+    return known?.label || address;
+  }
+
+  /** @param {string} address @returns {number} the node's lasting colour */
+  colorOf(address) {
+    const known = this.nodes.findIndex((n) => n.address === address);
+    if (known >= 0) return this.nodes[known]?.color ?? known;
+    return Math.max(0, this.ring.servers.indexOf(address));
+  }
+
+  /**
+   * Take a whole picture.
+   * @param {import("./contract.js").Snapshot} snapshot
+   * @returns {Change | null} null when it is older than what is known
+   */
+  applySnapshot(snapshot, { force = true } = {}) {
+    if (!force && compareWide(snapshot.last_event_id, this.lastEventId) < 0) return null;
+    const change = nothing();
+    const known = this.lastEventId;
+    change.reset = true;
+    change.ring = this.#setView(snapshot.view);
+    this.locks.reset(snapshot.locks);
+    this.nodes = snapshot.nodes;
+    this.workload = snapshot.workload;
+    this.actions = snapshot.actions;
+    this.#sortActions();
+    // A picture from before what we know means another history (a new data folder): start over.
+    if (compareWide(snapshot.last_event_id, known) < 0) this.events = [];
+    change.events = this.#keepEvents(snapshot.events);
+    this.lastEventId = snapshot.last_event_id;
+    this.ready = true;
+    return Object.assign(change, { view: true, nodes: true, locks: true, actions: true, workload: true });
+  }
+
+  /**
+   * Take what has happened since.
+   * @param {import("./contract.js").Delta} delta
+   * @returns {Change | null} null when it is older than what is known, or came before any snapshot
+   */
+  applyDelta(delta) {
+    if (!this.ready || compareWide(delta.last_event_id, this.lastEventId) < 0) return null;
+    const change = nothing();
+    if (delta.view !== undefined && !this.#isOlder(delta.view)) {
+      const wasSettled = this.view?.settled ?? false;
+      change.view = true;
+      change.ring = this.#setView(delta.view);
+      change.locks = change.ring !== null;
+      change.doubtful = !wasSettled && (this.view?.settled ?? false);
+    }
+    this.#foldEvents(delta, change);
+    if (delta.nodes) this.nodes = delta.nodes;
+    if (delta.workload) this.workload = delta.workload;
+    for (const action of delta.actions ?? []) this.noteAction(action);
+    change.nodes = delta.nodes !== undefined;
+    change.workload = delta.workload !== undefined;
+    change.actions = (delta.actions?.length ?? 0) > 0;
+    this.lastEventId = delta.last_event_id;
+    return change;
+  }
+
+  /**
+   * Keep an operator's action; its state never goes back.
+   * @param {import("./contract.js").Action} action
+   */
+  noteAction(action) {
+    const steps = ["requested", "running", "done", "failed"];
+    const known = this.actions.find((a) => a.id === action.id);
+    if (known && steps.indexOf(known.state) > steps.indexOf(action.state)) return;
+    this.actions = [action, ...this.actions.filter((a) => a.id !== action.id)];
+    this.#sortActions();
+  }
+
+  #sortActions() {
+    this.actions = [...this.actions].sort((a, b) => -compareWide(a.id, b.id)).slice(0, ACTIONS_MAX);
+  }
+
+  /** @param {import("./contract.js").View | null} view @returns {boolean} */
+  #isOlder(view) {
+    return this.view !== null && (view === null || compareWide(view.number, this.view.number) < 0);
+  }
+
+  /**
+   * @param {import("./contract.js").View | null} view
+   * @returns {RingChange | null} null when nobody's arcs have changed
+   */
+  #setView(view) {
+    const before = this.ring;
+    const first = this.view === null;
+    const after = HashRing.ofView(view);
+    this.view = view;
+    if (sameRing(before, after)) return null;
+    this.ring = after;
+    this.locks.moveTo(after);
+    return { before, after, diff: diffRings(before, after), first };
+  }
+
+  /** @param {import("./contract.js").Delta} delta @param {Change} change */
+  #foldEvents(delta, change) {
+    change.skipped = delta.skipped;
+    change.doubtful ||= delta.skipped > 0;
+    const fresh = delta.events.filter((event) => compareWide(event.id, this.lastEventId) > 0);
+    for (const event of fresh) {
+      if (this.locks.apply(event)) change.locks = true;
+      if (event.kind === "gap") change.doubtful = true;
+    }
+    change.events = this.#keepEvents(fresh);
+  }
+
+  /**
+   * @param {import("./contract.js").LockEvent[]} events in any order
+   * @returns {import("./contract.js").LockEvent[]} those that were not known, oldest first
+   */
+  #keepEvents(events) {
+    const newest = this.events.at(-1)?.id ?? "0";
+    const fresh = events.filter((event) => compareWide(event.id, newest) > 0).sort((a, b) => compareWide(a.id, b.id));
+    this.events = [...this.events, ...fresh].slice(-EVENTS_MAX);
+    return fresh;
+  }
+}
+
+/** @param {HashRing} a @param {HashRing} b @returns {boolean} */
+function sameRing(a, b) {
+  return a.servers.join() === b.servers.join() && [...a.down].sort().join() === [...b.down].sort().join();
+}

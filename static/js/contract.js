@@ -1,0 +1,35 @@
+/**
+ * The words the server and the page speak to each other, as types only.
+ *
+ * Every 64-bit number (generation, seq, view, version, incarnation, event id) is a decimal STRING:
+ * they pass 2^53, so a JavaScript number would round them. Compare them with `compareWide` (wide.js).
+ * Units come last in names (`ttl_ms`); times are wall-clock milliseconds since 1970.
+ *
+ * Elsewhere: folding these messages (cluster.js), receiving them (socket.js).
+ *
+ * @typedef {{address: string, label: string, incarnation: string, down: boolean}} Member
+ * @typedef {{number: string, version: string, settled: boolean, at_ms: number, members: Member[]}} View
+ * @typedef {{address: string, label: string, color: number, incarnation: string, pid: number | null,
+ *   state: string, view: string, held_primary: number, held_backup: number, ops_per_s: number,
+ *   heartbeat_age_ms: number | null}} NodeRow
+ * @typedef {{id: string, time_ms: number, node: string, label: string, kind: string, key: string,
+ *   owner: string, generation: string, seq: string, view: string, version: string, peer: string,
+ *   detail: string, ttl_ms: number, renewals: number}} LockEvent
+ * @typedef {{id: string, who: string, what: string, target: string,
+ *   state: "requested" | "running" | "done" | "failed", detail: string, requested_ms: number}} Action
+ * @typedef {{available: boolean, on: boolean}} Workload
+ * @typedef {[key: string, owner: string, generation: string, seq: string, primaryAddress: string,
+ *   sinceMs: number, ttlMs: number]} LockRow
+ * @typedef {{type: "hello", user: string, can_operate: boolean, server_time_ms: number}} Hello
+ * @typedef {{type: "snapshot", last_event_id: string, view: View | null, nodes: NodeRow[],
+ *   locks: LockRow[], actions: Action[], workload: Workload, events: LockEvent[],
+ *   lag_ms: number | null}} Snapshot
+ * @typedef {{type: "delta", last_event_id: string, events: LockEvent[], view?: View | null,
+ *   nodes?: NodeRow[], actions?: Action[], workload?: Workload, skipped: number,
+ *   lag_ms: number | null}} Delta
+ * @typedef {{type: "pong", server_time_ms: number}} Pong
+ * @typedef {{type: "error", detail: string}} Problem
+ * @typedef {Hello | Snapshot | Delta | Pong | Problem} Message
+ */
+
+export {};

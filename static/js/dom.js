@@ -1,0 +1,76 @@
+/**
+ * The few DOM helpers. All text goes in as textContent or attributes: nothing here parses HTML.
+ */
+
+/**
+ * @template {Element} T
+ * @param {string} id
+ * @param {new (...args: never[]) => T} type
+ * @returns {T}
+ * @throws {Error} when the template lacks the element
+ */
+export function byId(id, type) {
+  const element = document.getElementById(id);
+  if (!(element instanceof type)) throw new Error(`The page has no ${type.name} with the id ${id}`);
+  return element;
+}
+
+/**
+ * Make an element.
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag
+ * @param {{class?: string, text?: string, title?: string, [attribute: string]: string | undefined}} [attributes]
+ * @param {(Node | string)[]} [children]
+ * @returns {HTMLElementTagNameMap[K]}
+ */
+export function make(tag, attributes = {}, children = []) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined) continue;
+    if (name === "text") element.textContent = value;
+    else element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+/**
+ * Change text only when it differs, so that an unchanged page causes no layout.
+ * @param {Element} element
+ * @param {string} text
+ * @param {string} [title]
+ */
+export function setText(element, text, title) {
+  if (element.textContent !== text) element.textContent = text;
+  if (title !== undefined && element.getAttribute("title") !== title) element.setAttribute("title", title);
+}
+
+/**
+ * A node's mark: colour and label together, always.
+ * @param {string} label
+ * @param {string} color a CSS colour
+ * @param {{down?: boolean, title?: string}} [options]
+ * @returns {HTMLSpanElement}
+ */
+export function swatch(label, color, { down = false, title } = {}) {
+  const dot = make("span", { class: down ? "dot down" : "dot", "aria-hidden": "true" });
+  dot.style.setProperty("--c", color);
+  return make("span", { class: "node", title }, [dot, make("span", { text: label })]);
+}
+
+/**
+ * Run at most once per frame, however often it is asked for.
+ * @param {() => void} work
+ * @returns {() => void}
+ */
+export function oncePerFrame(work) {
+  let due = false;
+  return () => {
+    if (due) return;
+    due = true;
+    requestAnimationFrame(() => {
+      due = false;
+      work();
+    });
+  };
+}

@@ -1,0 +1,51 @@
+/**
+ * The middle of the ring: how many locks are held, and which colour is whom with what share.
+ */
+
+import { make, setText, swatch } from "./dom.js";
+import { count, percent } from "./format.js";
+
+const LEGEND_MAX = 8;
+
+export class Legend {
+  /**
+   * @param {{total: HTMLElement, note: HTMLElement, list: HTMLElement,
+   *   cluster: import("./cluster.js").Cluster, colorOf: (address: string) => string,
+   *   onHover: (address: string | null) => void}} parts
+   */
+  constructor(parts) {
+    this.parts = parts;
+    this.drawn = "";
+  }
+
+  showLocks() {
+    const { total, note, cluster } = this.parts;
+    setText(total, cluster.ready ? count(cluster.locks.size) : "–");
+    const left = cluster.locks.leftOut;
+    setText(note, `${cluster.locks.size === 1 ? "lock" : "locks"} held${left > 0 ? ` (+${count(left)} not drawn)` : ""}`);
+  }
+
+  showRing() {
+    const { list, cluster, colorOf, onHover } = this.parts;
+    const { ring } = cluster;
+    const shares = ring.shares();
+    const rows = ring.servers.map((address) => {
+      const share = shares.get(address)?.primary ?? 0;
+      return { address, label: cluster.labelOf(address), color: colorOf(address), down: ring.down.has(address), share };
+    }).sort((a, b) => a.label.localeCompare(b.label, "en", { numeric: true }));
+    const drawn = JSON.stringify(rows);
+    if (drawn === this.drawn) return;
+    this.drawn = drawn;
+    if (rows.length === 0) return list.replaceChildren(make("li", { class: "quiet", text: cluster.ready ? "No view published yet: the master waits for nodes" : "Waiting for the first picture" }));
+    if (rows.length > LEGEND_MAX) return list.replaceChildren(make("li", { class: "quiet", text: `${rows.length} nodes: hover a row of the table to find one` }));
+    list.replaceChildren(...rows.map((row) => {
+      const item = make("li", { title: row.address }, [
+        swatch(row.label, row.color, { down: row.down }),
+        make("span", { class: "num", text: row.down ? "down" : percent(row.share) }),
+      ]);
+      item.addEventListener("pointerenter", () => onHover(row.address));
+      item.addEventListener("pointerleave", () => onHover(null));
+      return item;
+    }));
+  }
+}

@@ -1,0 +1,180 @@
+/**
+ * Puts the page together: messages fold into the cluster, and each part shows what has changed.
+ *
+ * Elsewhere: everything with an idea of its own. Nothing here computes.
+ */
+
+import { ActionsList } from "./actions.js";
+import { get, SignedOut } from "./api.js";
+import { Cluster } from "./cluster.js";
+import { ActionDialog } from "./dialogs.js";
+import { byId, oncePerFrame } from "./dom.js";
+import { Header } from "./header.js";
+import { Legend } from "./legend.js";
+import { NodesTable } from "./nodestable.js";
+import { nodeColor } from "./palette.js";
+import { RingPointer } from "./ringpointer.js";
+import { RingView } from "./ringview.js";
+import { Search } from "./search.js";
+import { LiveSocket } from "./socket.js";
+import { Tables } from "./tables.js";
+import { TailPanel } from "./tail.js";
+import { tellChange } from "./viewtext.js";
+
+const RESYNC_AFTER_MS = 800;
+const RESYNC_EVERY_MS = 5_000;
+const DARK = matchMedia("(prefers-color-scheme: dark)");
+
+const app = byId("app", HTMLElement);
+const canOperate = app.dataset["operate"] === "yes";
+const cluster = new Cluster();
+/** @type {Map<string, string>} colours of the nodes in the current theme */
+const colors = new Map();
+
+/** @param {string} address @returns {string} */
+function colorOf(address) {
+  let color = colors.get(address);
+  if (color === undefined) colors.set(address, (color = nodeColor(cluster.colorOf(address), DARK.matches)));
+  return color;
+}
+
+const header = new Header(cluster);
+const view = new RingView(byId("ring", HTMLCanvasElement), cluster, colorOf);
+const highlight = (/** @type {string | null} */ address) => view.highlight(address);
+const legend = new Legend({
+  total: byId("locks-total", HTMLElement), note: byId("locks-note", HTMLElement), list: byId("legend", HTMLElement),
+  cluster, colorOf, onHover: highlight,
+});
+const socket = new LiveSocket({
+  path: app.dataset["live"] ?? "/ws/live/",
+  sessionPath: "/api/events/?limit=1",
+  lastEventId: () => (cluster.ready ? cluster.lastEventId : "0"),
+  onMessage: receive,
+  onState: showLink,
+});
+const isLive = () => socket.link.isLive(Date.now());
+const actions = new ActionsList(byId("actions", HTMLElement), cluster);
+const dialog = new ActionDialog({ cluster, colorOf, isLive, onAction: noteAction });
+const nodes = new NodesTable({
+  body: byId("nodes-body", HTMLTableSectionElement), cluster, canOperate, colorOf, isLive, onHover: highlight,
+  onAction: (what, node) => dialog.askNode(what, node),
+});
+const search = new Search({ cluster, view, colorOf });
+const tail = new TailPanel(cluster, colorOf);
+const tables = new Tables(cluster, colorOf);
+const caption = byId("ring-caption", HTMLElement);
+const spoken = byId("announce", HTMLElement);
+const addButton = document.getElementById("add-node");
+const showLocks = oncePerFrame(() => {
+  legend.showLocks();
+  view.locksChanged();
+  search.show();
+  dialog.update();
+});
+let colorsKey = "";
+let resyncDue = false;
+let resyncedMs = 0;
+
+new RingPointer({
+  host: byId("ring-host", HTMLElement), tooltip: byId("tooltip", HTMLElement), view, cluster, colorOf,
+});
+header.onAction = noteAction;
+addButton?.addEventListener("click", () => dialog.askAdd());
+DARK.addEventListener("change", () => {
+  colors.clear();
+  colorsKey = "";
+  tail.rows.clear();
+  tail.show();
+  showAll();
+});
+
+/** @param {import("./contract.js").Message} message */
+function receive(message) {
+  if (message.type === "snapshot") show(cluster.applySnapshot(message));
+  else if (message.type === "delta") {
+    if (cluster.ready) show(cluster.applyDelta(message));
+    else resync();
+  } else if (message.type === "error") header.showProblem(message.detail);
+}
+
+/** @param {import("./cluster.js").Change | null} change */
+function show(change) {
+  if (change === null) return;
+  if (change.nodes || change.view) refreshColors();
+  if (change.ring) showRing(change.ring);
+  if (change.view) header.showView();
+  if (change.nodes || change.view || change.actions) nodes.show();
+  if (change.actions) actions.show();
+  if (change.workload) header.showWorkload();
+  if (change.locks) showLocks();
+  tail.update(change);
+  if (change.locks || change.view || change.nodes) tables.changed();
+  if (change.doubtful) resync();
+  showLink();
+}
+
+/** @param {import("./cluster.js").RingChange} change */
+function showRing(change) {
+  view.ringChanged(change);
+  legend.showRing();
+  search.show();
+  dialog.update();
+  const text = tellChange(change, (address) => cluster.labelOf(address));
+  caption.textContent = text;
+  spoken.textContent = text;
+}
+
+/** Colours and labels belong to nodes; when these change, what is drawn from them is drawn anew. */
+function refreshColors() {
+  const key = JSON.stringify(cluster.nodes.map((node) => [node.address, node.color, node.label]));
+  if (key === colorsKey) return;
+  colorsKey = key;
+  colors.clear();
+  view.restyle();
+  legend.showRing();
+}
+
+function showAll() {
+  refreshColors();
+  header.showView();
+  header.showWorkload();
+  legend.showRing();
+  nodes.show();
+  actions.show();
+  showLocks();
+  tables.show();
+}
+
+function showLink() {
+  header.showLink(socket.link.describe(Date.now()));
+  app.classList.toggle("is-stale", cluster.ready && !isLive());
+  if (!(addButton instanceof HTMLButtonElement)) return;
+  addButton.disabled = !isLive();
+  addButton.title = isLive() ? "Start one more lock node" : "Not connected: what you see may be out of date";
+}
+
+/** @param {import("./contract.js").Action} action */
+function noteAction(action) {
+  cluster.noteAction(action);
+  actions.show();
+  nodes.show();
+}
+
+/** What is held may have changed unseen: ask for the whole picture, soon but not often. */
+function resync() {
+  if (resyncDue) return;
+  resyncDue = true;
+  setTimeout(async () => {
+    resyncDue = false;
+    resyncedMs = Date.now();
+    try {
+      show(cluster.applySnapshot(await get("/api/snapshot/"), { force: false }));
+    } catch (error) {
+      if (error instanceof SignedOut) socket.link.end("signed out: reload to log in");
+    }
+  }, Math.max(RESYNC_AFTER_MS, resyncedMs + RESYNC_EVERY_MS - Date.now()));
+}
+
+setInterval(() => nodes.tick(), 1_000);
+showAll();
+socket.start();

@@ -1,0 +1,94 @@
+/**
+ * The ring's shapes, one path per node and band, so that 3,200 arcs and 10,000 marks are a few strokes.
+ *
+ * Paths are built when the ring, the locks or the size change, and are then only stroked. The origin is the centre.
+ * Elsewhere: stroking them (ringlayers.js).
+ */
+
+import { angleOf, anglesOf, CANVAS_TURN } from "./geometry.js";
+
+/**
+ * @typedef {{primary: Path2D, backup: Path2D, ticks: Path2D}} NodePaths
+ * @typedef {{byServer: Map<string, NodePaths>, orphaned: Path2D, seams: Path2D, orphans: number}} RingPaths
+ *   `orphaned`: arcs whose own node is down, now served by the next one
+ */
+
+/** More boundaries than this would be nearer than a pixel or two: drawing them would hide the arcs. */
+const SEAMS_MAX = 500;
+
+/** @param {[number, number]} band @returns {number} */
+export function middle(band) {
+  return (band[0] + band[1]) / 2;
+}
+
+/**
+ * @param {Path2D} path
+ * @param {number} radius
+ * @param {{from: number, size: number}} arc
+ */
+export function addArc(path, radius, arc) {
+  const [start, end] = anglesOf(arc);
+  const from = start + CANVAS_TURN;
+  path.moveTo(radius * Math.cos(from), radius * Math.sin(from));
+  path.arc(0, 0, radius, from, end + CANVAS_TURN);
+}
+
+/**
+ * @param {Path2D} path
+ * @param {[number, number]} band
+ * @param {number} position
+ */
+export function addSpoke(path, band, position) {
+  const angle = angleOf(position) + CANVAS_TURN;
+  const cos = Math.cos(angle);
+  const sin = Math.sin(angle);
+  path.moveTo(band[0] * cos, band[0] * sin);
+  path.lineTo(band[1] * cos, band[1] * sin);
+}
+
+/**
+ * @param {import("./ring.js").HashRing} ring
+ * @param {import("./geometry.js").Geometry} geometry
+ * @returns {RingPaths}
+ */
+export function ringPaths(ring, geometry) {
+  /** @type {RingPaths} */
+  const paths = { byServer: new Map(), orphaned: new Path2D(), seams: new Path2D(), orphans: ring.down.size };
+  for (const server of ring.servers) {
+    paths.byServer.set(server, { primary: new Path2D(), backup: new Path2D(), ticks: new Path2D() });
+  }
+  for (const role of /** @type {const} */ (["primary", "backup"])) {
+    const bands = ring.bands(role);
+    for (const band of bands) {
+      const own = paths.byServer.get(band.server);
+      if (own) addArc(own[role], middle(geometry[role]), band);
+      if (bands.length > 1 && bands.length < SEAMS_MAX) addSpoke(paths.seams, geometry[role], band.to);
+    }
+  }
+  for (const band of ring.bands("owner")) {
+    if (ring.down.has(band.server)) addArc(paths.orphaned, middle(geometry.primary), band);
+  }
+  for (let i = 0; i < ring.size; i += 1) {
+    const node = ring.virtualNode(i);
+    const own = paths.byServer.get(node.server);
+    if (own) addSpoke(own.ticks, geometry.ticks, node.position);
+  }
+  return paths;
+}
+
+/**
+ * Held locks as marks at their hash, one path per holder.
+ * @param {Iterable<import("./locks.js").HeldLock>} locks
+ * @param {import("./geometry.js").Geometry} geometry
+ * @returns {Map<string, Path2D>}
+ */
+export function markPaths(locks, geometry) {
+  /** @type {Map<string, Path2D>} */
+  const paths = new Map();
+  for (const lock of locks) {
+    let path = paths.get(lock.holder);
+    if (!path) paths.set(lock.holder, (path = new Path2D()));
+    addSpoke(path, geometry.marks, lock.position);
+  }
+  return paths;
+}

@@ -1,0 +1,139 @@
+/**
+ * Walk a key to its primary and its backup: computed here from the ring, and asked of the cluster as well.
+ *
+ * Both answers are shown when they differ: the ring says who should serve the key, the cluster says who does.
+ */
+
+import { get } from "./api.js";
+import { byId, make, swatch } from "./dom.js";
+import { crc32OfText } from "./crc32.js";
+import { degrees, hex, plural, shortNumber, shorten } from "./format.js";
+
+const KEY_BYTES_MAX = 4_096;
+const ASK_AFTER_MS = 250;
+
+export class Search {
+  /**
+   * @param {{cluster: import("./cluster.js").Cluster, view: import("./ringview.js").RingView,
+   *   colorOf: (address: string) => string}} parts
+   */
+  constructor(parts) {
+    this.parts = parts;
+    this.input = byId("search-key", HTMLInputElement);
+    this.result = byId("search-result", HTMLElement);
+    /** @type {{key: string, owner: string, generation: string, primary: string | null} | null} */
+    this.answer = null;
+    this.failure = "";
+    this.asked = 0;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.waiting = undefined;
+    this.drawn = "";
+    this.input.addEventListener("input", () => this.#typed());
+    byId("search-form", HTMLFormElement).addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#typed();
+    });
+    this.input.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return;
+      this.input.value = "";
+      this.#typed();
+    });
+  }
+
+  #typed() {
+    clearTimeout(this.waiting);
+    this.answer = null;
+    this.failure = "";
+    this.asked += 1;
+    const key = this.input.value;
+    if (key !== "" && !this.#problem(key)) this.waiting = setTimeout(() => this.#ask(key, this.asked), ASK_AFTER_MS);
+    this.show();
+  }
+
+  /** @param {string} key @returns {string} what is wrong with it, or nothing */
+  #problem(key) {
+    const bytes = new TextEncoder().encode(key).length;
+    return bytes > KEY_BYTES_MAX ? `A key has at most ${KEY_BYTES_MAX} bytes of UTF-8; this has ${bytes}. Shorten it.` : "";
+  }
+
+  /** @param {string} key @param {number} number */
+  async #ask(key, number) {
+    try {
+      const found = await get(`/api/find/?key=${encodeURIComponent(key)}`);
+      if (number !== this.asked) return;
+      this.answer = { key, owner: found.owner ?? "", generation: found.generation ?? "", primary: found.primary ?? null };
+    } catch (error) {
+      if (number !== this.asked) return;
+      this.failure = error instanceof Error ? error.message : String(error);
+    }
+    this.show();
+  }
+
+  /** The key, the ring or the held locks have changed. */
+  show() {
+    const key = this.input.value;
+    const { cluster, view } = this.parts;
+    const problem = this.#problem(key);
+    if (key === "" || problem !== "" || cluster.ring.size === 0) {
+      if (view.walk) view.showWalk(null);
+      const text = problem || (key === "" ? "" : "There is no ring yet: nobody owns any key.");
+      return this.#replace(text, text === "" ? [] : [make("p", { class: "warning", text })]);
+    }
+    const position = crc32OfText(key);
+    const steps = cluster.ring.walk(position);
+    if (view.walk?.position !== position || this.ring !== cluster.ring) view.showWalk({ position, steps });
+    this.ring = cluster.ring;
+    const lines = this.#lines(key, position, steps);
+    this.#replace(JSON.stringify(lines.map(([term, parts]) => [term, parts.map((part) => (typeof part === "string" ? part : part.textContent))])),
+      [make("dl", {}, lines.map(([term, parts]) => make("div", {}, [make("dt", { text: term }), make("dd", {}, parts)])))]);
+  }
+
+  /** @param {string} drawn @param {Node[]} nodes */
+  #replace(drawn, nodes) {
+    if (drawn === this.drawn) return;
+    this.drawn = drawn;
+    this.result.replaceChildren(...nodes);
+  }
+
+  /**
+   * @param {string} key
+   * @param {number} position
+   * @param {import("./ring.js").Step[]} steps
+   * @returns {[string, (string | Node)[]][]}
+   */
+  #lines(key, position, steps) {
+    const { cluster } = this.parts;
+    const first = steps.find((step) => step.role === "primary");
+    const second = steps.find((step) => step.role === "backup");
+    const skipped = steps.filter((step) => step.role === "down").length;
+    /** @type {[string, (string | Node)[]][]} */
+    const lines = [["Position", [`${hex(position)} · ${degrees(position)}`]]];
+    lines.push(["Primary", first ? this.#hit(first.node) : ["nobody is up"]]);
+    lines.push(["Backup", second ? this.#hit(second.node) : ["none: one node only"]]);
+    if (skipped > 0) lines.push(["Skipped", [`${plural(skipped, "virtual node")} of nodes that are down`]]);
+    lines.push(["Held", this.#held(cluster.locks.get(key))]);
+    if (this.answer?.primary && this.answer.primary !== first?.node.server) {
+      lines.push(["The cluster says", [this.#node(this.answer.primary), " serves it now"]]);
+    }
+    if (this.failure !== "") lines.push(["Not confirmed", [this.failure]]);
+    return lines;
+  }
+
+  /** @param {import("./ring.js").VirtualNode} node @returns {(string | Node)[]} */
+  #hit(node) {
+    return [this.#node(node.server), make("span", { class: "quiet", text: ` virtual node ${node.index} at ${hex(node.position)}` })];
+  }
+
+  /** @param {string} address */
+  #node(address) {
+    return swatch(this.parts.cluster.labelOf(address), this.parts.colorOf(address), { title: address });
+  }
+
+  /** @param {import("./locks.js").HeldLock | undefined} lock @returns {(string | Node)[]} */
+  #held(lock) {
+    const owner = lock?.owner ?? this.answer?.owner ?? "";
+    const generation = lock?.generation ?? this.answer?.generation ?? "";
+    if (generation === "") return [this.answer ? "by nobody" : "by nobody the page knows of"];
+    return [`by ${shorten(owner, 80) || "an owner without a name"}, generation `, make("span", { title: generation, text: shortNumber(generation) })];
+  }
+}

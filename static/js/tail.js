@@ -1,0 +1,125 @@
+/**
+ * The live tail of events on the page: newest first, at most ROWS_MAX rows, rows reused by event id.
+ *
+ * Elsewhere: filter and pause (tailmodel.js). Screen readers hear only view changes (main.js), not each event.
+ */
+
+import { byId, make, oncePerFrame, setText, swatch } from "./dom.js";
+import { clock, clockMs, count, plural, shortNumber } from "./format.js";
+import { Tail } from "./tailmodel.js";
+
+export const ROWS_MAX = 200;
+const TONES = new Map([
+  ["died", "bad"], ["fenced", "bad"], ["gap", "bad"], ["refused", "warn"], ["expired", "warn"], ["left", "warn"],
+  ["view", "view"], ["settled", "view"], ["joined", "view"], ["unfenced", "view"], ["promoted", "move"],
+  ["demoted", "move"], ["transferred", "move"], ["readmitted", "move"], ["operator", "view"],
+]);
+const KINDS = [
+  "granted", "released", "expired", "promoted", "demoted", "transferred", "refused", "readmitted", "joined", "left", "died",
+  "view", "settled", "fenced", "unfenced", "gap", "operator",
+];
+
+export class TailPanel {
+  /** @param {import("./cluster.js").Cluster} cluster @param {(address: string) => string} colorOf */
+  constructor(cluster, colorOf) {
+    this.cluster = cluster;
+    this.colorOf = colorOf;
+    this.model = new Tail();
+    this.body = byId("tail-body", HTMLTableSectionElement);
+    this.button = byId("tail-pause", HTMLButtonElement);
+    this.status = byId("tail-status", HTMLElement);
+    this.text = byId("tail-text", HTMLInputElement);
+    this.kind = byId("tail-kind", HTMLSelectElement);
+    this.node = byId("tail-node", HTMLSelectElement);
+    /** @type {Map<string, HTMLTableRowElement>} */
+    this.rows = new Map();
+    this.skipped = 0;
+    this.nodesDrawn = "";
+    this.show = oncePerFrame(() => this.#show());
+    this.kind.append(...KINDS.map((kind) => make("option", { value: kind, text: kind })));
+    this.button.addEventListener("click", () => this.#toggle());
+    for (const field of [this.text, this.kind, this.node]) field.addEventListener("input", () => this.#filter());
+  }
+
+  /** @param {import("./cluster.js").Change} change */
+  update(change) {
+    if (change.reset) this.rows.clear();
+    this.model.noteNew(change.events);
+    this.skipped += change.skipped;
+    if (change.nodes) this.#fillNodes();
+    if (change.reset || change.events.length > 0 || change.skipped > 0) this.show();
+  }
+
+  #toggle() {
+    if (this.model.paused) this.model.resume();
+    else this.model.pause(this.cluster.events);
+    this.show();
+  }
+
+  #filter() {
+    this.model.filter = { text: this.text.value.trim(), kind: this.kind.value, node: this.node.value };
+    this.show();
+  }
+
+  #fillNodes() {
+    const options = this.cluster.nodes.map((node) => ({ value: node.address, text: node.label }));
+    const drawn = JSON.stringify(options);
+    if (drawn === this.nodesDrawn) return;
+    this.nodesDrawn = drawn;
+    const chosen = this.node.value;
+    options.sort((a, b) => a.text.localeCompare(b.text, "en", { numeric: true }));
+    const fixed = [{ value: "", text: "all nodes" }, { value: "master", text: "master" }, { value: "site", text: "site" }];
+    this.node.replaceChildren(...[...fixed, ...options].map(({ value, text }) => make("option", { value, text })));
+    this.node.value = chosen;
+  }
+
+  #show() {
+    const events = this.model.rows(this.cluster.events, ROWS_MAX);
+    /** @type {Map<string, HTMLTableRowElement>} */
+    const rows = new Map();
+    for (const event of events) rows.set(event.id, this.rows.get(event.id) ?? this.#row(event));
+    this.#place([...rows.values()]);
+    this.rows = rows;
+    this.#tell(events.length);
+  }
+
+  /** Touch only what differs: new rows come in above, old ones fall off below. @param {HTMLTableRowElement[]} wanted */
+  #place(wanted) {
+    const keep = new Set(wanted);
+    for (const row of [...this.body.rows]) if (!keep.has(row)) row.remove();
+    let at = this.body.firstElementChild;
+    for (const row of wanted) {
+      if (row === at) at = at.nextElementSibling;
+      else this.body.insertBefore(row, at);
+    }
+  }
+
+  /** @param {import("./contract.js").LockEvent} event @returns {HTMLTableRowElement} */
+  #row(event) {
+    const { key, owner, generation, kind } = event;
+    const color = event.node === "master" || event.node === "site" ? "var(--muted)" : this.colorOf(event.node);
+    const detail = [event.detail, event.renewals > 0 ? plural(event.renewals, "renewal") : ""].filter(Boolean).join(" · ");
+    return make("tr", { "data-kind": kind }, [
+      make("td", { class: "when num", text: clockMs(event.time_ms), title: new Date(event.time_ms).toISOString() }),
+      make("td", { class: "who" }, [swatch(event.label || event.node, color, { title: event.node })]),
+      make("td", { class: "kind", "data-tone": TONES.get(kind) ?? "", text: kind }),
+      make("td", { class: "key mono", text: key, title: key }),
+      make("td", { class: "owner", text: owner, title: owner }),
+      make("td", { class: "gen num", text: generation === "" ? "" : shortNumber(generation), title: generation }),
+      make("td", { class: "detail", text: detail, title: detail }),
+    ]);
+  }
+
+  /** @param {number} shown */
+  #tell(shown) {
+    const { paused, waiting } = this.model;
+    setText(this.button, paused ? `Resume${waiting > 0 ? ` (${count(waiting)} waiting)` : ""}` : "Pause");
+    this.button.setAttribute("aria-pressed", String(paused));
+    const parts = [];
+    const { frozen, filter } = this.model;
+    if (frozen) parts.push(`paused at ${clock(frozen.at(-1)?.time_ms ?? Date.now())}`);
+    if (shown === 0) parts.push(filter.text || filter.kind || filter.node ? "no event matches the filter" : "no events yet");
+    if (this.skipped > 0) parts.push(`${plural(this.skipped, "event")} came too fast to show; all are in the journal`);
+    setText(this.status, parts.join(" · "));
+  }
+}
