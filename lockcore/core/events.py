@@ -1,0 +1,79 @@
+"""Facts that an observer may see.
+
+One flat shape for all of them, because that is what a row, a line in a
+spool and a row on a page are. No fact ever carries a renew token.
+
+Invariants
+  E1  A fact about a mutation is emitted when it is committed, directly
+      before the reply that acknowledges it.
+Elsewhere: numbering and spooling (lockcore.service.spool), rows (journal).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class EventKind(StrEnum):
+    """What happened."""
+
+    GRANTED = "granted"
+    RELEASED = "released"
+    EXPIRED = "expired"
+    PROMOTED = "promoted"  # a copy became the lock: its node is primary now
+    DEMOTED = "demoted"  # the lock became a copy: another node is primary now
+    TRANSFERRED = "transferred"  # this node received the lock by handover
+    READMITTED = "readmitted"  # a holder came back by its token, in a grace
+    REFUSED = "refused"  # a stale token, generation, replica or a fenced node
+    JOINED = "joined"
+    LEFT = "left"
+    DIED = "died"
+    VIEW = "view"  # the master published, or a node adopted, a view
+    SETTLED = "settled"
+    FENCED = "fenced"
+    UNFENCED = "unfenced"
+    GAP = "gap"  # made by observers: numbers that never arrived
+    OPERATOR = "operator"  # made by the site: somebody asked for something
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A fact. Empty strings and zeros mean "does not apply"."""
+
+    kind: EventKind
+    key: str = ""
+    owner: str = ""
+    generation: int = 0
+    seq: int = 0
+    view: int = 0
+    version: int = 0
+    peer: str = ""
+    detail: str = ""
+    ttl_ms: int = 0
+    renewals: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedEvent:
+    """A fact with its place in its node's history.
+
+    `number` counts from 1 within one incarnation without holes; `wall_ns`
+    is when the node saw it, for people.
+    """
+
+    number: int
+    wall_ns: int
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """Consecutive facts of one incarnation of one source.
+
+    `source` is a ring address, "master" or "site".
+    """
+
+    source: str
+    incarnation: int
+    events: tuple[NumberedEvent, ...]

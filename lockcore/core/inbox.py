@@ -1,0 +1,196 @@
+"""What other nodes send: batches, their answers, requests on their one hop.
+
+Invariants
+  I1  A batch of another view, of an older number, or for another incarnation
+      changes nothing (W3, W11).
+  I2  A record is taken only in the role the ring gives this node, and only
+      if it is newer than what is known (W4, W5, W9, W10).
+  I3  A lock is handed over when the receiver has accepted exactly the state
+      this node still has; otherwise it is sent again.
+Elsewhere: building batches (outbox), completeness (handover).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lockcore.core.events import EventKind
+from lockcore.core.limits import NS_PER_MS, REQUEST_TIMEOUT_MS_MAX
+from lockcore.core.messages import (
+    BatchStatus,
+    Code,
+    Forward,
+    ForwardReply,
+    LeaseRecord,
+    Outcome,
+    PeerAck,
+    PeerBatch,
+    PeerMessage,
+    SendPeer,
+)
+from lockcore.core.outbox import Delivered, Part
+from lockcore.core.requests import Request
+from lockcore.core.ring import position_of
+from lockcore.core.serving import begin, handle
+from lockcore.core.state import with_moved_to
+from lockcore.core.views import promote_ready
+
+if TYPE_CHECKING:
+    from lockcore.core.state import NodeState
+
+
+def receive(state: NodeState, message: PeerMessage) -> None:
+    """Take one message from another node."""
+    match message:
+        case PeerBatch():
+            _take_batch(state, message)
+        case PeerAck():
+            _take_ack(state, message)
+        case Forward():
+            _take_forward(state, message)
+        case ForwardReply():
+            _take_forward_reply(state, message)
+
+
+def _take_batch(state: NodeState, batch: PeerBatch) -> None:
+    if batch.receiver != state.me:
+        return
+    status = _standing(state, batch)
+    if status is not BatchStatus.OK:
+        _acknowledge(state, batch, status)
+        return
+    if batch.lsn <= state.last_lsn.get(batch.sender, 0):
+        return  # a duplicate, or overtaken by its own repetition
+    state.last_lsn[batch.sender] = batch.lsn
+    if batch.seal is not None:
+        state.table.raise_floor(batch.seal.floor)
+    replicas = tuple(_take_replica(state, batch, record) for record in batch.replicas)
+    transfers = tuple(_take_transfer(state, batch, record) for record in batch.transfers)
+    if batch.seal is not None:
+        state.handover.take_seal(batch.sender, batch.seal)
+    _acknowledge(state, batch, BatchStatus.OK, replicas, transfers)
+    for record in batch.transfers:
+        for request in state.desk.unpark(record.key):
+            handle(state, request)
+    if batch.seal is not None:
+        promote_ready(state)
+
+
+def _standing(state: NodeState, batch: PeerBatch) -> BatchStatus:
+    view = state.view
+    if view is None or batch.view != view.number or not state.is_up:
+        return BatchStatus.WRONG_VIEW
+    if all(member.id != batch.sender for member in view.members):
+        return BatchStatus.WRONG_VIEW
+    return BatchStatus.OK if state.serving() else BatchStatus.NOT_SERVING
+
+
+def _acknowledge(
+    state: NodeState,
+    batch: PeerBatch,
+    status: BatchStatus,
+    replicas: tuple[Outcome, ...] = (),
+    transfers: tuple[Outcome, ...] = (),
+) -> None:
+    view = batch.view if status is BatchStatus.OK else (state.view.number if state.view else 0)
+    ack = PeerAck(state.me, batch.sender, view, batch.lsn, status, replicas, transfers, state.table.floor)
+    state.out.append(SendPeer(batch.sender.address, ack))
+
+
+def _take_replica(state: NodeState, batch: PeerBatch, record: LeaseRecord) -> Outcome:
+    owners = state.owners_at(position_of(record.key))
+    if owners != (batch.sender.address, state.me.address):
+        return Outcome.STALE
+    known = state.table.get(record.key)
+    outcome = state.table.merge(record, state.now.boot_ns)
+    if outcome is Outcome.ACCEPTED and known is not None and known.serving:
+        lease = state.table.get(record.key)
+        if lease is not None:
+            lease.serving = False
+        if known.live(state.now.boot_ns):
+            state.emit(EventKind.DEMOTED, known, batch.sender.address, "the new primary has it")
+    elif outcome is Outcome.STALE:
+        _emit_stale(state, batch, record, "replica")
+    return outcome
+
+
+def _take_transfer(state: NodeState, batch: PeerBatch, record: LeaseRecord) -> Outcome:
+    primary, _ = state.owners_at(position_of(record.key))
+    if primary != state.me.address:
+        return Outcome.STALE
+    known = state.table.get(record.key)
+    served = known is not None and known.serving
+    outcome = state.table.merge(record, state.now.boot_ns)
+    lease = state.table.get(record.key)
+    if outcome is Outcome.ACCEPTED and lease is not None and not lease.serving:
+        lease.serving = True
+        lease.tenure = state.view.number if state.view else 0
+        if not served and lease.live(state.now.boot_ns):
+            state.emit(EventKind.TRANSFERRED, lease, batch.sender.address)
+        state.spread(lease)
+    elif outcome is Outcome.STALE and not record.gone:
+        _emit_stale(state, batch, record, "transfer")
+    return outcome
+
+
+def _emit_stale(state: NodeState, batch: PeerBatch, record: LeaseRecord, what: str) -> None:
+    detail = f"stale {what} of generation {record.generation} from {batch.sender.address}"
+    state.emit_refusal(record.key, record.owner, detail)
+
+
+def _take_ack(state: NodeState, ack: PeerAck) -> None:
+    link = state.links.get(ack.sender.address)
+    if ack.receiver != state.me or link is None or link.peer != ack.sender:
+        return
+    state.table.raise_floor(ack.floor)
+    for item in link.acknowledge(ack):
+        if item.part is Part.REPLICA:
+            _replica_delivered(state, item)
+        else:
+            _transfer_delivered(state, item, ack.sender.address)
+
+
+def _replica_delivered(state: NodeState, item: Delivered) -> None:
+    if item.outcome is Outcome.ACCEPTED:
+        state.commit(item.key, item.order)
+    else:
+        text = "the backup knows a newer state of this lock; ask again"
+        state.fail(item.key, item.order, Code.TIMEOUT, text)
+
+
+def _transfer_delivered(state: NodeState, item: Delivered, peer: str) -> None:
+    lease = state.table.get(item.key)
+    if item.outcome is Outcome.ACCEPTED:
+        state.commit(item.key, item.order, moved_to=peer)
+    else:
+        text = "the lock has moved; ask its new primary with the same token"
+        state.fail(item.key, item.order, Code.MOVED, text, moved_to=peer)
+    if lease is None or lease.order > item.order:
+        return  # it changed since: spread() has queued the newer state
+    if item.outcome is Outcome.STALE:
+        state.table.drop(item.key)
+    elif lease.serving:
+        lease.serving = False
+        if lease.live(state.now.boot_ns):
+            state.emit(EventKind.DEMOTED, lease, peer, "handed over")
+
+
+def _take_forward(state: NodeState, forward: Forward) -> None:
+    timeout_ms = min(max(forward.timeout_ms, 1), REQUEST_TIMEOUT_MS_MAX)
+    request = Request(
+        operation=forward.operation,
+        deadline_ns=state.now.boot_ns + timeout_ms * NS_PER_MS,
+        may_park=forward.may_park,
+        peer=forward.sender,
+        forward_id=forward.forward_id,
+    )
+    begin(state, request)
+
+
+def _take_forward_reply(state: NodeState, reply: ForwardReply) -> None:
+    request = state.desk.forwards.get(reply.forward_id)
+    if request is None or request.target != reply.sender.address:
+        return
+    del state.desk.forwards[reply.forward_id]
+    moved_to = reply.result.moved_to or reply.sender.address
+    state.answer(request, with_moved_to(reply.result, moved_to))

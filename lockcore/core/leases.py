@@ -1,0 +1,247 @@
+"""Lease table: what one node knows of each lock, as primary or as copy.
+
+Pure: time arrives as an argument, consequences leave as return values. The
+table does not know who else has a copy, nor whether this node may serve.
+
+A lock's state is one `Lease`. Released and expired locks stay a while as
+tombstones (`gone`), so that a late message cannot bring them back.
+
+Invariants
+  L1  A key has at most one live lease.
+  L2  Generations strictly increase per key: generation = ++floor, and the
+      floor is raised by every generation the node ever sees.
+  L3  States are ordered by (generation, seq); an older one never replaces a
+      newer one, nor an equal one.
+  L4  A token of the lease's generation is good if its holder has not shown a
+      newer one: a reply that got lost does not cost the lock.
+Elsewhere: request rules (requests), replication (outbox), roles (node).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING
+
+from lockcore.core.limits import NS_PER_MS, TOMBSTONE_MARGIN_MS
+from lockcore.core.messages import Instant, LeaseRecord, Outcome
+from lockcore.core.ring import position_of
+from lockcore.core.tokens import TokenClaims, TokenMint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(slots=True)
+class Lease:
+    """One lock at one node.
+
+    `serving`: this node acts as its primary (it granted, promoted or
+    received it), until another has taken it over. `tenure`: the view in
+    which it began to; seqs it gives are above. `renewals` counts here.
+    """
+
+    key: str
+    position: int
+    token: str
+    owner: str
+    generation: int
+    seq: int
+    expires_ns: int
+    ttl_ms: int
+    confirmed_seq: int = 0
+    gone: bool = False
+    serving: bool = False
+    tenure: int = 0
+    renewals: int = 0
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Replicas are ordered by it (L3)."""
+        return self.generation, self.seq
+
+    def live(self, now_ns: int) -> bool:
+        """Say whether somebody holds the lock."""
+        return not self.gone and now_ns < self.expires_ns
+
+    def record(self, now_ns: int) -> LeaseRecord:
+        """Return it as it travels."""
+        return LeaseRecord(
+            key=self.key,
+            token=self.token,
+            owner=self.owner,
+            generation=self.generation,
+            seq=self.seq,
+            remaining_ns=max(0, self.expires_ns - now_ns),
+            ttl_ms=self.ttl_ms,
+            confirmed_seq=self.confirmed_seq,
+            gone=self.gone,
+        )
+
+
+class LeaseTable:
+    """All locks one node knows."""
+
+    def __init__(self, mint: TokenMint) -> None:
+        """Start empty."""
+        self.mint = mint
+        self.floor = 0
+        self._leases: dict[str, Lease] = {}
+        self._deadlines: list[tuple[int, str, int, int]] = []
+
+    def __len__(self) -> int:
+        """Return how many keys are known, tombstones included."""
+        return len(self._leases)
+
+    def __iter__(self) -> Iterator[Lease]:
+        """Iterate over a snapshot: the caller may change the table."""
+        return iter(list(self._leases.values()))
+
+    def get(self, key: str) -> Lease | None:
+        """Return what is known of a key."""
+        return self._leases.get(key)
+
+    def raise_floor(self, generation: int) -> None:
+        """Never grant this generation, nor one below it (L2)."""
+        self.floor = max(self.floor, generation)
+
+    # --- what a primary does -------------------------------------------------
+
+    def grant(self, key: str, owner: str, ttl_ms: int, now: Instant, tenure: int) -> Lease:
+        """Make a new lease. The caller has made sure that nobody holds it."""
+        self.floor += 1
+        lease = Lease(
+            key=key,
+            position=position_of(key),
+            token="",
+            owner=owner,
+            generation=self.floor,
+            seq=1,
+            expires_ns=now.boot_ns + ttl_ms * NS_PER_MS,
+            ttl_ms=ttl_ms,
+            serving=True,
+            tenure=tenure,
+        )
+        lease.token = self._token(lease, now)
+        self._leases[key] = lease
+        self._watch(lease)
+        return lease
+
+    def renew(self, lease: Lease, ttl_ms: int, shown_seq: int, now: Instant) -> None:
+        """Extend a live lease: new token, same generation, next seq."""
+        lease.seq = self._next_seq(lease)
+        lease.confirmed_seq = max(lease.confirmed_seq, shown_seq)
+        # Never shorten below what an earlier, unconfirmed reply may promise.
+        lease.expires_ns = max(lease.expires_ns, now.boot_ns + ttl_ms * NS_PER_MS)
+        lease.ttl_ms = ttl_ms
+        lease.renewals += 1
+        lease.token = self._token(lease, now)
+        self._watch(lease)
+
+    def release(self, lease: Lease) -> None:
+        """Turn a lease into a tombstone."""
+        lease.seq = self._next_seq(lease)
+        lease.gone = True
+        self._watch(lease)
+
+    def readmit(self, key: str, claims: TokenClaims, ttl_ms: int, now: Instant, tenure: int) -> Lease:
+        """Restore a lease from its holder's token, in a grace period."""
+        self.raise_floor(claims.generation)
+        lease = Lease(
+            key=key,
+            position=position_of(key),
+            token="",
+            owner=claims.owner,
+            generation=claims.generation,
+            seq=max(claims.seq + 1, tenure),
+            expires_ns=now.boot_ns + ttl_ms * NS_PER_MS,
+            ttl_ms=ttl_ms,
+            confirmed_seq=claims.seq,
+            serving=True,
+            tenure=tenure,
+        )
+        lease.token = self._token(lease, now)
+        self._leases[key] = lease
+        self._watch(lease)
+        return lease
+
+    def accepts(self, lease: Lease, token: str) -> int | None:
+        """Return the seq that a good token proves (L4), or None."""
+        if token == lease.token:
+            return lease.seq
+        claims = self.mint.read(lease.key, token)
+        if claims is None or claims.generation != lease.generation:
+            return None
+        return claims.seq if lease.confirmed_seq <= claims.seq <= lease.seq else None
+
+    # --- what a copy does -------------------------------------------------------
+
+    def merge(self, record: LeaseRecord, now_ns: int) -> Outcome:
+        """Take over a state that is newer than ours (L3), or refuse it."""
+        self.raise_floor(record.generation)
+        known = self._leases.get(record.key)
+        if known and known.order >= (record.generation, record.seq):
+            same = known.order == (record.generation, record.seq) and known.token == record.token
+            return Outcome.ACCEPTED if same and known.gone == record.gone else Outcome.STALE
+        lease = Lease(
+            key=record.key,
+            position=position_of(record.key),
+            token=record.token,
+            owner=record.owner,
+            generation=record.generation,
+            seq=record.seq,
+            expires_ns=now_ns + record.remaining_ns,
+            ttl_ms=record.ttl_ms,
+            confirmed_seq=record.confirmed_seq,
+            gone=record.gone,
+        )
+        self._leases[record.key] = lease
+        self._watch(lease)
+        return Outcome.ACCEPTED
+
+    def drop(self, key: str) -> None:
+        """Forget a key."""
+        self._leases.pop(key, None)
+
+    # --- time ---------------------------------------------------------------------
+
+    def next_deadline_ns(self) -> int | None:
+        """Return when `expire` has something to do."""
+        return self._deadlines[0][0] if self._deadlines else None
+
+    def expire(self, now_ns: int) -> list[Lease]:
+        """Return copies of the leases that ended; they are tombstones now."""
+        ended: list[Lease] = []
+        while self._deadlines and self._deadlines[0][0] <= now_ns:
+            _, key, generation, seq = heappop(self._deadlines)
+            lease = self._leases.get(key)
+            if lease is None or lease.order != (generation, seq):
+                continue
+            if lease.gone:
+                if now_ns >= lease.expires_ns + TOMBSTONE_MARGIN_MS * NS_PER_MS:
+                    del self._leases[key]
+                    continue
+            elif now_ns >= lease.expires_ns:
+                ended.append(replace(lease))
+                lease.gone = True
+            self._watch(lease)
+        return ended
+
+    # --- inside -------------------------------------------------------------------
+
+    def _next_seq(self, lease: Lease) -> int:
+        """Continue above the view in which this node took the lock over.
+
+        Two nodes that served the same generation in different views can so
+        never produce one (generation, seq) with two tokens (W10).
+        """
+        return max(lease.seq + 1, lease.tenure)
+
+    def _token(self, lease: Lease, now: Instant) -> str:
+        wall_ms = (now.wall_ns + lease.expires_ns - now.boot_ns) // NS_PER_MS
+        claims = TokenClaims(lease.generation, lease.seq, max(0, wall_ms), lease.owner)
+        return self.mint.make(lease.key, claims)
+
+    def _watch(self, lease: Lease) -> None:
+        at_ns = lease.expires_ns + (TOMBSTONE_MARGIN_MS * NS_PER_MS if lease.gone else 0)
+        heappush(self._deadlines, (at_ns, lease.key, lease.generation, lease.seq))

@@ -1,0 +1,55 @@
+"""The bounds and delays of the whole system, each with its reason.
+
+Invariants: every queue, name and message that a stranger can grow has its
+bound here, so that one page answers "how large can this get?".
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+NS_PER_MS: Final = 1_000_000
+NS_PER_S: Final = 1_000_000_000
+
+VNODES: Final = 50
+"""Virtual nodes per server; SeaweedFS's figure, so that both rings agree."""
+
+KEY_BYTES_MAX: Final = 4096
+OWNER_BYTES_MAX: Final = 1024
+TOKEN_BYTES_MAX: Final = 2048
+"""A token carries its owner (OWNER_BYTES_MAX) in base64 beside 40 fixed bytes."""
+ADDRESS_BYTES_MAX: Final = 255
+
+LEASE_MS_MIN: Final = 100
+LEASE_MS_MAX: Final = 60_000
+"""Also the grace after a double failure: nobody can hold longer unseen."""
+
+HEARTBEAT_MS: Final = 400
+NODE_LEASE_MS: Final = 2_000
+"""A node serves this long after it *sent* its last acknowledged heartbeat."""
+NODE_LEASE_MARGIN_MS: Final = 500
+"""The master waits this much longer: it covers drift between two clocks."""
+STABILISATION_MS: Final = 1_000
+"""SeaweedFS #8860: a drop and a join within it are one ring update."""
+MASTER_STALL_MS: Final = 1_000
+"""A master that did not run for so long has no right to judge silence yet."""
+CLAIM_DOUBT_MS: Final = 1_000
+"""A heartbeat of the old incarnation this long after a claim disproves it."""
+
+PEER_RETRY_MS: Final = 250
+"""Unacknowledged peer batches are sent again, with a new number."""
+PEER_BATCH_RECORDS_MAX: Final = 512
+TOMBSTONE_MARGIN_MS: Final = 10_000
+"""Copies count their lease from receipt; so much later can a late one die."""
+
+PARKED_MAX: Final = 2_000
+PENDING_MAX: Final = 20_000
+FORWARDS_MAX: Final = 20_000
+LOCKS_MAX: Final = 1_000_000
+REQUEST_TIMEOUT_MS: Final = 5_000
+REQUEST_TIMEOUT_MS_MAX: Final = 120_000
+MEMBERS_MAX: Final = 256
+
+GENERATION_HEADROOM: Final = NS_PER_S
+"""How far above reported floors a new view number is put when the wall clock
+is behind them: no node grants so many locks between two heartbeats."""

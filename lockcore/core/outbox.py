@@ -1,0 +1,147 @@
+"""One link to one peer: what it still has to be told, in numbered batches.
+
+Keys are queued, not states: a batch reads the newest state of each key when
+it leaves, so ten renewals of a lock while a batch is under way cost one
+record. At most one batch is under way; it is sent again, with a new number,
+until it is acknowledged or the view changes.
+
+Invariants
+  O1  A record counts as delivered only when the batch that carried it was
+      acknowledged in the same view.
+  O2  A seal leaves only in a batch after which nothing it speaks of is
+      queued.
+Elsewhere: what to queue (node), what a receiver does with it (inbox).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from lockcore.core.limits import NS_PER_MS, PEER_BATCH_RECORDS_MAX, PEER_RETRY_MS
+from lockcore.core.messages import BatchStatus, LeaseRecord, Outcome, PeerAck, PeerBatch, Seal
+
+if TYPE_CHECKING:
+    from lockcore.core.leases import LeaseTable
+    from lockcore.core.view import MemberId
+
+FIRST_RETRY_MS: Final = 10
+"""A peer that is a view behind is there within milliseconds."""
+
+
+class Part(Enum):
+    """What the receiver is to be for a key."""
+
+    REPLICA = "replica"  # its backup
+    TRANSFER = "transfer"  # its new primary
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """One record that a peer has answered, with the state it was told."""
+
+    key: str
+    part: Part
+    order: tuple[int, int]
+    outcome: Outcome
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    lsn: int
+    records: list[tuple[str, Part, tuple[int, int]]]
+    handover_seal: bool
+    backup_seal: bool
+    retry_at_ns: int
+
+
+@dataclass(slots=True)
+class PeerLink:
+    """The queue for one peer incarnation in one view."""
+
+    me: MemberId
+    peer: MemberId
+    view: int
+    _queue: dict[tuple[str, Part], None] = field(default_factory=dict)
+    _under_way: _UnderWay | None = None
+    _lsn: int = 0
+    _retry_ms: int = FIRST_RETRY_MS
+    handover_sealed: bool = False
+    backup_sealed: bool = False
+
+    def put(self, key: str, part: Part) -> None:
+        """Queue the newest state of a key."""
+        self._queue[key, part] = None
+
+    def queued(self, key: str, part: Part) -> bool:
+        """Say whether a key still waits to be sent or acknowledged."""
+        if (key, part) in self._queue:
+            return True
+        return self._under_way is not None and any((k, p) == (key, part) for k, p, _ in self._under_way.records)
+
+    def due_ns(self) -> int | None:
+        """Return when `next_batch` wants to be called again by itself."""
+        return self._under_way.retry_at_ns if self._under_way else None
+
+    def next_batch(self, table: LeaseTable, now_ns: int, *, may_seal_backup: bool) -> PeerBatch | None:
+        """Return the next batch, if one may and should leave now."""
+        if self._under_way:
+            if now_ns < self._under_way.retry_at_ns:
+                return None
+            self._give_up(self._under_way)
+        seals = (not self.handover_sealed, may_seal_backup and not self.backup_sealed)
+        if not self._queue and not any(seals):
+            return None
+        return self._build(table, now_ns, *seals)
+
+    def _give_up(self, under_way: _UnderWay) -> None:
+        again = {(key, part): None for key, part, _ in under_way.records}
+        self._queue = again | self._queue
+        self._under_way = None
+        self._retry_ms = min(self._retry_ms * 2, PEER_RETRY_MS)
+
+    def _build(self, table: LeaseTable, now_ns: int, handover: bool, backup: bool) -> PeerBatch:  # noqa: FBT001 - two seals, named at the only caller
+        taken = list(self._queue)[:PEER_BATCH_RECORDS_MAX]
+        for item in taken:
+            del self._queue[item]
+        records = []
+        parts: dict[Part, list[LeaseRecord]] = {Part.REPLICA: [], Part.TRANSFER: []}
+        for key, part in taken:
+            lease = table.get(key)
+            if lease is not None:
+                records.append((key, part, lease.order))
+                parts[part].append(lease.record(now_ns))
+        left = {part for _, part in self._queue}
+        handover = handover and Part.TRANSFER not in left
+        backup = backup and Part.REPLICA not in left
+        self._lsn += 1
+        self._under_way = _UnderWay(self._lsn, records, handover, backup, now_ns + self._retry_ms * NS_PER_MS)
+        return PeerBatch(
+            sender=self.me,
+            receiver=self.peer,
+            view=self.view,
+            lsn=self._lsn,
+            replicas=tuple(parts[Part.REPLICA]),
+            transfers=tuple(parts[Part.TRANSFER]),
+            seal=Seal(handover, backup, table.floor) if handover or backup else None,
+        )
+
+    def acknowledge(self, ack: PeerAck) -> list[Delivered]:
+        """Take the answer to the batch under way; older answers count nothing."""
+        under_way = self._under_way
+        if under_way is None or ack.lsn != under_way.lsn or ack.view != self.view:
+            return []
+        if ack.status is not BatchStatus.OK:
+            return []  # the retry timer sends it again
+        self._under_way = None
+        self._retry_ms = FIRST_RETRY_MS
+        self.handover_sealed |= under_way.handover_seal
+        self.backup_sealed |= under_way.backup_seal
+        outcomes = {Part.REPLICA: iter(ack.replicas), Part.TRANSFER: iter(ack.transfers)}
+        delivered = []
+        for key, part, order in under_way.records:
+            outcome = next(outcomes[part], None)
+            if outcome is not None:
+                delivered.append(Delivered(key, part, order, outcome))
+        return delivered

@@ -1,0 +1,264 @@
+"""Client operations: the table of DESIGN section 4, and where it is asked.
+
+| state at the primary | no token | matching token | other token |
+|---|---|---|---|
+| free, or expired | grant | token on what is not held | token on what is not held |
+| held | already owned | renew | token mismatch |
+
+Invariants
+  S1  Only a primary that is complete for the position grants anything new.
+  S2  A node that is no longer primary, but has not handed a lock over yet,
+      serves its holder (a matching token) and nobody else.
+  S3  A request that had its one hop is never forwarded again: the wrong
+      node says so (W15).
+Elsewhere: lease rules (leases), who is complete (handover).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lockcore.core.events import EventKind
+from lockcore.core.limits import (
+    FORWARDS_MAX,
+    LOCKS_MAX,
+    NS_PER_MS,
+    PARKED_MAX,
+    PENDING_MAX,
+)
+from lockcore.core.messages import (
+    Code,
+    FindOwner,
+    Forward,
+    Granted,
+    Lock,
+    OwnerIs,
+    Released,
+    SendPeer,
+    Unlock,
+)
+from lockcore.core.requests import fault_of, invalid
+from lockcore.core.ring import position_of
+
+if TYPE_CHECKING:
+    from lockcore.core.leases import Lease
+    from lockcore.core.requests import Request
+    from lockcore.core.state import NodeState
+    from lockcore.core.tokens import TokenClaims
+
+HANDOFF_TEXT = "lock already owned by ring-handoff"
+RECOVERY_TEXT = "lock already owned by ring-recovery"
+"""SeaweedFS's clients retry on "lock already owned"; nobody holds these names."""
+
+
+def begin(state: NodeState, request: Request) -> None:
+    """Take a request in: check it, give it its deadline, decide."""
+    state.operations += 1
+    fault = fault_of(request.operation)
+    if fault is not None:
+        state.answer(request, invalid(fault))
+        return
+    handle(state, request)
+    if not request.done:
+        state.desk.watch(request)
+
+
+def handle(state: NodeState, request: Request) -> None:
+    """Decide a request, or pass it on, or let it wait."""
+    view = state.view
+    if view is None or not state.serving():
+        _refuse_unserving(state, request)
+        return
+    primary, _ = view.ring.owners(request.key)
+    if primary == state.me.address:
+        _serve(state, request)
+    elif _in_transfer_window(state, request):
+        _with_token(state, request, state.table.get(request.key))
+    elif request.forwarded:
+        text = f"this node is not the primary of the key in view {view.number}; retry"
+        state.refuse(request, Code.NOT_PRIMARY, text, moved_to=primary or "")
+    else:
+        _forward(state, request, primary or "")
+
+
+def _refuse_unserving(state: NodeState, request: Request) -> None:
+    primary = None
+    if state.view is not None and not state.closed:
+        primary = state.view.ring.primary(request.key)
+    if isinstance(request.operation, Lock | Unlock) and request.operation.token:
+        state.emit_refusal(request.key, "", "fenced: this node has no right to serve now")
+    moved_to = primary if primary and primary != state.me.address else ""
+    text = "this node may not serve now (no view, marked down, or no contact with the master); try another node"
+    state.refuse(request, Code.NOT_SERVING, text, moved_to=moved_to)
+
+
+def _in_transfer_window(state: NodeState, request: Request) -> bool:
+    lease = state.table.get(request.key)
+    token = getattr(request.operation, "token", "")
+    if lease is None or not token or not lease.serving or not lease.live(state.now.boot_ns):
+        return False
+    return state.table.accepts(lease, token) is not None
+
+
+def _forward(state: NodeState, request: Request, primary: str) -> None:
+    link = state.links.get(primary)
+    if link is None or len(state.desk.forwards) >= FORWARDS_MAX:
+        state.refuse(request, Code.OVERLOADED, "too many requests are being forwarded; retry")
+        return
+    remaining_ms = max(1, (request.deadline_ns - state.now.boot_ns) // NS_PER_MS)
+    forward_id = state.desk.forward(request, primary)
+    message = Forward(state.me, forward_id, request.operation, remaining_ms, request.may_park)
+    state.out.append(SendPeer(primary, message))
+
+
+def _serve(state: NodeState, request: Request) -> None:
+    lease = state.table.get(request.key)
+    operation = request.operation
+    if isinstance(operation, FindOwner):
+        _find(state, request, lease)
+    elif operation.token:
+        _with_token(state, request, lease)
+    else:
+        _acquire(state, request, lease)
+
+
+def _find(state: NodeState, request: Request, lease: Lease | None) -> None:
+    position = _position(request)
+    now_ns = state.now.boot_ns
+    ready = state.handover.ready(position)
+    if lease is not None and lease.live(now_ns) and (ready or lease.serving):
+        remaining_ms = (lease.expires_ns - now_ns) // NS_PER_MS
+        state.answer(request, OwnerIs(lease.owner, lease.generation, remaining_ms))
+    elif not ready:
+        _park(state, request)
+    elif state.handover.in_grace(position, now_ns):
+        state.refuse(request, Code.RECOVERING, RECOVERY_TEXT)
+    else:
+        state.refuse(request, Code.NOT_FOUND, "lock not found")
+
+
+def _acquire(state: NodeState, request: Request, lease: Lease | None) -> None:
+    operation = request.operation
+    position = _position(request)
+    if not isinstance(operation, Lock):
+        return  # _serve sends Lock only; says so to the type checker
+    if not state.handover.ready(position):
+        _park(state, request)
+    elif lease is not None and lease.live(state.now.boot_ns):
+        text = f"lock already owned by {lease.owner}"
+        state.refuse(request, Code.HELD, text, owner=lease.owner)
+    elif state.handover.in_grace(position, state.now.boot_ns):
+        state.refuse(request, Code.RECOVERING, RECOVERY_TEXT)
+    elif len(state.table) >= LOCKS_MAX or state.desk.pending_count >= PENDING_MAX:
+        state.refuse(request, Code.OVERLOADED, "this node has all the locks it can hold; retry")
+    else:
+        tenure = state.view.number if state.view else 0
+        new = state.table.grant(request.key, operation.owner, operation.ttl_ms, state.now, tenure)
+        event = state.fact(EventKind.GRANTED, new)
+        state.mutate(new, request, _granted(new), event, fresh=True)
+
+
+def _with_token(state: NodeState, request: Request, lease: Lease | None) -> None:
+    token = getattr(request.operation, "token", "")
+    shown = None if lease is None else state.table.accepts(lease, token)
+    known = lease is not None and (lease.serving or state.handover.ready(lease.position))
+    if known and lease is not None and shown is not None and lease.live(state.now.boot_ns):
+        _apply(state, request, lease, shown)
+        return
+    if not state.handover.ready(_position(request)):
+        _park(state, request)
+        return
+    claims = _readmissible(state, request, lease, token)
+    if claims is not None:
+        _readmit(state, request, claims)
+    else:
+        _refuse_token(state, request, lease)
+
+
+def _apply(state: NodeState, request: Request, lease: Lease, shown_seq: int) -> None:
+    if state.desk.pending_count >= PENDING_MAX:
+        state.refuse(request, Code.OVERLOADED, "too many mutations wait for the backup; retry")
+        return
+    operation = request.operation
+    if isinstance(operation, Lock):
+        state.renewals += 1
+        state.table.renew(lease, operation.ttl_ms, shown_seq, state.now)
+        state.mutate(lease, request, _granted(lease), None)
+    else:
+        state.table.release(lease)
+        state.mutate(lease, request, Released(), state.fact(EventKind.RELEASED, lease))
+
+
+def _readmissible(state: NodeState, request: Request, lease: Lease | None, token: str) -> TokenClaims | None:
+    """Return the claims of a holder whose lock died with both its owners."""
+    if not state.handover.in_grace(_position(request), state.now.boot_ns):
+        return None
+    claims = state.table.mint.read(request.key, token)
+    if claims is None or claims.expires_wall_ms * NS_PER_MS <= state.now.wall_ns:
+        return None
+    if lease is not None and (claims.generation, claims.seq) <= lease.order:
+        return None  # released, or superseded: we know better
+    return claims
+
+
+def _readmit(state: NodeState, request: Request, claims: TokenClaims) -> None:
+    operation = request.operation
+    tenure = state.view.number if state.view else 0
+    ttl_ms = operation.ttl_ms if isinstance(operation, Lock) else 1
+    lease = state.table.readmit(request.key, claims, ttl_ms, state.now, tenure)
+    if isinstance(operation, Lock):
+        event = state.fact(EventKind.READMITTED, lease)
+        state.mutate(lease, request, _granted(lease), event)
+    else:
+        state.table.release(lease)
+        state.mutate(lease, request, Released(), state.fact(EventKind.RELEASED, lease))
+
+
+def _refuse_token(state: NodeState, request: Request, lease: Lease | None) -> None:
+    unlock = isinstance(request.operation, Unlock)
+    owner = lease.owner if lease is not None else ""
+    if lease is not None and lease.live(state.now.boot_ns):
+        text = "unlock: token mismatch" if unlock else "lock: token mismatch"
+        state.emit_refusal(request.key, owner, f"{text} (held at generation {lease.generation})")
+        state.refuse(request, Code.TOKEN_MISMATCH, text, owner=owner)
+    elif unlock:
+        state.refuse(request, Code.NOT_FOUND, "lock not found")
+    elif lease is not None:
+        text = "lock: non-empty token on an expired lock"
+        state.emit_refusal(request.key, owner, text)
+        state.refuse(request, Code.TOKEN_ON_EXPIRED, text)
+    else:
+        text = "lock: non-empty token on a new lock"
+        state.emit_refusal(request.key, "", text)
+        state.refuse(request, Code.TOKEN_ON_NEW, text)
+
+
+def _park(state: NodeState, request: Request) -> None:
+    if not request.may_park:
+        state.refuse(request, Code.HANDOFF, HANDOFF_TEXT)
+    elif state.desk.parked_count >= PARKED_MAX:
+        state.refuse(request, Code.OVERLOADED, "too many requests wait for a handover; retry")
+    else:
+        state.desk.park(request)
+
+
+def overdue(state: NodeState, request: Request) -> None:
+    """Answer a request whose time is up; take back a grant nobody heard of."""
+    pending = state.desk.forget(request)
+    text = "no answer in time: the outcome is unknown; ask again with the same token"
+    if pending is not None:
+        text = "the backup did not answer in time, so nothing is promised; retry"
+        lease = state.table.get(request.key)
+        if pending.fresh and lease is not None and lease.order == pending.order:
+            pending.event = None
+            state.table.release(lease)
+            state.spread(lease)
+    state.refuse(request, Code.TIMEOUT, text)
+
+
+def _granted(lease: Lease) -> Granted:
+    return Granted(lease.token, lease.owner, lease.generation, lease.seq, lease.ttl_ms)
+
+
+def _position(request: Request) -> int:
+    return position_of(request.key)

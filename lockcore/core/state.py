@@ -1,0 +1,215 @@
+"""What a node is made of, and the few moves that every part of it shares.
+
+`NodeState` owns the parts (table, handover, node lease, desk, links) and the
+effects of the running step. The rules that use them live in modules of one
+idea each: serving (client operations), inbox (what peers send), views.
+
+Invariants
+  N1  `serving()` is asked before anything is decided for a client.
+  N2  `answer` for a mutation is called by `commit` only, or where there is
+      nobody to wait for.
+Elsewhere: the step itself (node).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+from lockcore.core.events import Event, EventKind
+from lockcore.core.handover import Handover
+from lockcore.core.leases import Lease, LeaseTable
+from lockcore.core.limits import HEARTBEAT_MS, NODE_LEASE_MS, NS_PER_S
+from lockcore.core.liveness import NodeLease
+from lockcore.core.messages import (
+    Code,
+    Emit,
+    ForwardReply,
+    Granted,
+    Instant,
+    NodeEffect,
+    OwnerIs,
+    Refused,
+    Released,
+    Reply,
+    Result,
+    SendPeer,
+)
+from lockcore.core.outbox import Part, PeerLink
+from lockcore.core.requests import Desk, Pending, Request
+from lockcore.core.tokens import TokenMint
+
+if TYPE_CHECKING:
+    from lockcore.core.view import MemberId, View
+
+REFUSALS_LISTED_PER_S = 20
+"""Refusals are facts worth a row, but a client in a loop must not fill the journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """How a node behaves.
+
+    `durability`: "backup" acknowledges after the backup has accepted (the
+    pair rule); "async" at once, as SeaweedFS does, kept for comparison.
+    """
+
+    durability: Literal["backup", "async"] = "backup"
+    node_lease_ms: int = NODE_LEASE_MS
+    heartbeat_ms: int = HEARTBEAT_MS
+
+
+@dataclass(slots=True)
+class NodeState:
+    """One node's whole state."""
+
+    me: MemberId
+    config: NodeConfig
+    table: LeaseTable
+    handover: Handover
+    lease: NodeLease
+    desk: Desk = field(default_factory=Desk)
+    links: dict[str, PeerLink] = field(default_factory=dict)
+    last_lsn: dict[MemberId, int] = field(default_factory=dict)
+    now: Instant = field(default_factory=lambda: Instant(0, 0))
+    out: list[NodeEffect] = field(default_factory=list)
+    operations: int = 0
+    renewals: int = 0
+    leaving: bool = False
+    closed: bool = False
+    was_serving: bool = False
+    settled_told: int = 0
+    _refusals_until_ns: int = 0
+    _refusals_left: int = 0
+    _refusals_unlisted: int = 0
+
+    @classmethod
+    def new(cls, me: MemberId, secret: bytes, config: NodeConfig) -> NodeState:
+        """Return a node that knows nothing."""
+        return cls(
+            me=me,
+            config=config,
+            table=LeaseTable(TokenMint(secret)),
+            handover=Handover(me),
+            lease=NodeLease(config.node_lease_ms, config.heartbeat_ms),
+        )
+
+    @property
+    def view(self) -> View | None:
+        """The newest view adopted."""
+        return self.handover.view
+
+    @property
+    def is_up(self) -> bool:
+        """Say whether this incarnation is to serve in its view."""
+        return self.view is not None and self.view.is_up(self.me)
+
+    def serving(self) -> bool:
+        """Say whether the node may decide anything now (N1)."""
+        return self.is_up and not self.closed and self.lease.valid(self.now.boot_ns)
+
+    def owners_at(self, position: int) -> tuple[str | None, str | None]:
+        """Return (primary, backup) in the current view."""
+        return self.view.ring.owners_at(position) if self.view else (None, None)
+
+    # --- facts and answers ---------------------------------------------------
+
+    def fact(self, kind: EventKind, lease: Lease | None = None, peer: str = "", detail: str = "") -> Event:
+        """Build a fact of this view about a lock, or about the node."""
+        number, version = (self.view.number, self.view.version) if self.view else (0, 0)
+        if lease is None:
+            return Event(kind, view=number, version=version, peer=peer, detail=detail)
+        return Event(
+            kind,
+            key=lease.key,
+            owner=lease.owner,
+            generation=lease.generation,
+            seq=lease.seq,
+            view=number,
+            version=version,
+            peer=peer,
+            detail=detail,
+            ttl_ms=lease.ttl_ms,
+            renewals=lease.renewals,
+        )
+
+    def emit(self, kind: EventKind, lease: Lease | None = None, peer: str = "", detail: str = "") -> None:
+        """Tell observers a fact."""
+        self.out.append(Emit(self.fact(kind, lease, peer, detail)))
+
+    def emit_refusal(self, key: str, owner: str, detail: str) -> None:
+        """Tell a refusal, unless there have been many within the second."""
+        if self.now.boot_ns >= self._refusals_until_ns:
+            self._refusals_until_ns = self.now.boot_ns + NS_PER_S
+            self._refusals_left = REFUSALS_LISTED_PER_S
+        if self._refusals_left == 0:
+            self._refusals_unlisted += 1
+            return
+        self._refusals_left -= 1
+        if self._refusals_unlisted:
+            detail += f" (and {self._refusals_unlisted} more before, not listed)"
+            self._refusals_unlisted = 0
+        event = self.fact(EventKind.REFUSED, detail=detail)
+        self.out.append(Emit(replace(event, key=key, owner=owner)))
+
+    def answer(self, request: Request, result: Result) -> None:
+        """Answer a request, once."""
+        if request.done:
+            return
+        request.done = True
+        if request.peer is None:
+            self.out.append(Reply(request.call_id, result))
+        else:
+            reply = ForwardReply(self.me, request.forward_id, result)
+            self.out.append(SendPeer(request.peer.address, reply))
+
+    def refuse(self, request: Request, code: Code, text: str, *, owner: str = "", moved_to: str = "") -> None:
+        """Answer that nothing was done."""
+        self.answer(request, Refused(code, text, owner, moved_to))
+
+    # --- mutations -------------------------------------------------------------
+
+    def mutate(
+        self, lease: Lease, request: Request | None, result: Result, event: Event | None, *, fresh: bool = False
+    ) -> None:
+        """Keep the answer to a mutation just applied until the pair has it."""
+        pending = Pending(lease.order, request, result, event, fresh)
+        self.desk.expect(lease.key, pending)
+        self.spread(lease)
+        if self.config.durability == "async":
+            self.commit(lease.key, lease.order)
+
+    def spread(self, lease: Lease) -> None:
+        """Queue a lease for whoever else must have it in this view."""
+        primary, backup = self.owners_at(lease.position)
+        if primary == self.me.address and self.is_up:
+            link = self.links.get(backup) if backup else None
+            if link:
+                link.put(lease.key, Part.REPLICA)
+            elif backup is None:
+                self.commit(lease.key, lease.order)  # alone: nobody to wait for
+        elif primary is not None and primary in self.links:
+            self.links[primary].put(lease.key, Part.TRANSFER)
+
+    def commit(self, key: str, order: tuple[int, int], moved_to: str = "") -> None:
+        """Acknowledge what the pair now has, oldest first (N2, E1)."""
+        for pending in self.desk.settle(key, order):
+            if pending.event is not None:
+                self.out.append(Emit(pending.event))
+            if pending.request is not None:
+                self.answer(pending.request, with_moved_to(pending.result, moved_to))
+
+    def fail(self, key: str, order: tuple[int, int], code: Code, text: str, moved_to: str = "") -> None:
+        """Answer that mutations up to `order` came too late."""
+        for pending in self.desk.settle(key, order):
+            if pending.request is not None:
+                self.refuse(pending.request, code, text, moved_to=moved_to)
+
+
+def with_moved_to(result: Result, moved_to: str) -> Result:
+    """Return the result with where the lock lives now."""
+    if not moved_to:
+        return result
+    match result:
+        case Granted() | Released() | OwnerIs() | Refused():
+            return replace(result, moved_to=moved_to)

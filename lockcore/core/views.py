@@ -1,0 +1,140 @@
+"""Entering a view, and becoming complete in it.
+
+Invariants
+  N3  Views rise; a stale one is refused and changes nothing.
+  P1  A copy becomes the lock (is promoted) only where this node is primary
+      and complete; an older copy beside a handover never is.
+  P2  The old primary goes on serving a lock's holder until the new primary
+      has accepted the lock.
+Elsewhere: completeness itself (handover), records (inbox, outbox).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lockcore.core.events import EventKind
+from lockcore.core.messages import Code
+from lockcore.core.outbox import Part, PeerLink
+from lockcore.core.serving import handle
+
+if TYPE_CHECKING:
+    from lockcore.core.leases import Lease
+    from lockcore.core.state import NodeState
+    from lockcore.core.view import View
+
+
+def adopt(state: NodeState, view: View) -> None:
+    """Enter a view, or refuse it as stale."""
+    current = state.view
+    if current is not None and view.number <= current.number:
+        if view.number < current.number:
+            state.emit(EventKind.REFUSED, detail=f"stale view {view.number}")
+        return
+    if view.number <= 0:
+        return  # version 0 bootstraps a SeaweedFS ring; here nobody serves on it
+    was_up = state.is_up
+    state.table.raise_floor(view.number)
+    state.handover.adopt(view, state.now.boot_ns)
+    takes_part = state.is_up or (state.leaving and was_up)
+    peers = state.handover.living() if takes_part else []
+    state.links = {m.address: PeerLink(state.me, m, view.number) for m in peers}
+    state.last_lsn = {}
+    state.lease.next_heartbeat_ns = 0  # the master learns at once where we are
+    state.emit(EventKind.VIEW, detail="adopted" if state.is_up else "adopted; not a member")
+    for lease in state.table:
+        _rehome(state, lease)
+    promote_ready(state)
+    _reconsider_forwards(state)
+
+
+def _rehome(state: NodeState, lease: Lease) -> None:
+    """Queue a lease for whoever must have it in the new view."""
+    primary, backup = state.owners_at(lease.position)
+    waited_for = lease.key in state.desk.pending
+    if not state.is_up and not state.leaving:
+        lease.serving = False
+    elif primary == state.me.address and state.is_up:
+        if not state.handover.ready(lease.position):
+            lease.serving = False  # somebody may know better: promoted when sealed
+        elif lease.serving and (waited_for or backup is None or _must_replicate(state, lease)):
+            state.spread(lease)
+    elif primary in state.links and (waited_for or lease.serving or state.handover.must_hand_over(lease)):
+        # Also a lock whose new primary surely has it: it is told that we stop.
+        state.links[primary].put(lease.key, Part.TRANSFER)
+
+
+def _must_replicate(state: NodeState, lease: Lease) -> bool:
+    return state.config.durability == "async" or state.handover.must_replicate(lease)
+
+
+def promote_ready(state: NodeState) -> None:
+    """Become the primary of copies in the range this node is complete for."""
+    if not state.is_up:
+        return
+    for lease in state.table:
+        if lease.serving or not state.handover.ready(lease.position):
+            continue
+        if state.owners_at(lease.position)[0] != state.me.address:
+            continue
+        lease.serving = True
+        lease.tenure = state.view.number if state.view else 0
+        if lease.live(state.now.boot_ns):
+            state.emit(EventKind.PROMOTED, lease, _former_primary(state, lease))
+        state.spread(lease)
+    _serve_parked(state)
+    _tell_settled(state)
+
+
+def _former_primary(state: NodeState, lease: Lease) -> str:
+    previous = state.handover.previous
+    primary = previous.ring.owners_at(lease.position)[0] if previous else None
+    return primary if primary and primary != state.me.address else ""
+
+
+def _serve_parked(state: NodeState) -> None:
+    for key in list(state.desk.parked):
+        for request in state.desk.unpark(key):
+            handle(state, request)
+
+
+def _tell_settled(state: NodeState) -> None:
+    view = state.view
+    if view is None or not state.is_up or not state.handover.settled():
+        return
+    if state.settled_told < view.number:
+        state.settled_told = view.number
+        state.lease.next_heartbeat_ns = 0
+        state.emit(EventKind.SETTLED)
+
+
+def _reconsider_forwards(state: NodeState) -> None:
+    """Ask again where the node asked before serves no longer.
+
+    The first attempt may have been carried out: then its owner finds the
+    lock held by itself, or its token good, and nothing is granted twice.
+    """
+    if state.view is None:
+        return
+    for forward_id, request in list(state.desk.forwards.items()):
+        if state.view.ring.primary(request.key) != request.target:
+            del state.desk.forwards[forward_id]
+            handle(state, request)
+
+
+def drop_surplus_copies(state: NodeState, settled_view: int) -> None:
+    """Forget copies that nobody needs once every member has settled."""
+    state.handover.settled_view = max(state.handover.settled_view, settled_view)
+    if state.view is None or settled_view < state.view.number:
+        return
+    for lease in state.table:
+        mine = state.me.address in state.owners_at(lease.position)
+        if not mine and not lease.serving and lease.key not in state.desk.pending:
+            state.table.drop(lease.key)
+
+
+def refuse_waiting(state: NodeState, text: str) -> None:
+    """Answer what is parked when the node may no longer serve."""
+    for key in list(state.desk.parked):
+        for request in state.desk.unpark(key):
+            state.refuse(request, Code.NOT_SERVING, text)
