@@ -91,7 +91,7 @@ def _dead_link(request: HttpRequest) -> HttpResponse:
         HTTPStatus.GONE,
         "This login link no longer works",
         "It was used already, has expired, or was replaced by a newer one. For another, run this where Lockring runs:",
-        command=".venv/bin/python manage.py invite NAME --role viewer",
+        command=".venv/bin/python manage.py invite NAME",
     )
 
 
