@@ -10,7 +10,10 @@ Elsewhere: the commands (dlmsite/*/management/commands), the settings (dlmsite.s
 import os
 import sys
 
-from dlmsite.environment import EnvironmentProblem, adopt_arguments
+from dlmsite.environment import EnvironmentProblem, adopt_arguments, make_data_folder
+
+# The commands that begin an installation; all others expect to find one.
+BEGINNERS = ("up", "migrate")
 
 
 def main(argv: list[str]) -> int:
@@ -22,7 +25,10 @@ def main(argv: list[str]) -> int:
         return _fail("Django is not installed here: run `make install`, then use .venv/bin/python manage.py")
     try:
         adopt_arguments(argv[1:], os.environ)
-        import dlmsite.settings  # noqa: F401, PLC0415 - a bad setting is told here, not deep inside Django
+        from dlmsite.settings import DATA_DIR  # noqa: PLC0415 - a bad setting is told here, not deep inside Django
+
+        if argv[1:2] and argv[1] in BEGINNERS:
+            make_data_folder(DATA_DIR)
     except EnvironmentProblem as problem:
         return _fail(str(problem))
     try:

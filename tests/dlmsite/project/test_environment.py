@@ -93,6 +93,20 @@ def test_a_bad_variable_ends_in_one_line_without_a_traceback() -> None:
     assert len(run.stderr.splitlines()) == 1
 
 
+def test_the_first_command_makes_the_data_folder_or_says_why_not(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    run = subprocess.run(
+        [sys.executable, str(PROJECT_DIR / "manage.py"), "migrate"],
+        env={**os.environ, "LOCKRING_DATA": str(tmp_path / "file" / "data")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert "cannot make the data folder" in run.stderr
+    assert len(run.stderr.splitlines()) == 1
+
+
 def test_asking_for_help_leaves_no_file_behind(tmp_path: Path) -> None:
     """The key and the folder are made when they are needed, not when settings are read."""
     folder = tmp_path / "data"
