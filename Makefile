@@ -22,7 +22,8 @@ install: .venv/.installed node_modules/.installed  ## Make .venv and node_module
 .venv/.installed: requirements-dev.txt
 	@[ -n "$(PYTHON)" ] || { echo "Lockring needs Python 3.11 or newer: install it, or say PYTHON=/path/to/python3 after make." >&2; exit 1; }
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements-dev.txt
 	@touch $@
 
 node_modules/.installed: package-lock.json package.json .npmrc .venv/.installed
@@ -51,10 +52,11 @@ format: install  ## Let ruff format and mend what it can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m piptools compile --quiet --upgrade --generate-hashes \
+UPGRADE ?= --upgrade
+COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m piptools compile --quiet $(UPGRADE) --generate-hashes \
 	--strip-extras --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
-lock: .venv/.installed  ## Bring requirements*.txt and package-lock.json up to date with pyproject.toml and package.json
+lock: .venv/.installed  ## Write the lock files anew from pyproject.toml and package.json (UPGRADE= keeps versions)
 	$(COMPILE) --output-file=requirements.txt pyproject.toml
 	$(COMPILE) --extra=dev --constraint=requirements.txt --output-file=requirements-dev.txt pyproject.toml
 	tools/js npm install --package-lock-only
