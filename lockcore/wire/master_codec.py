@@ -12,7 +12,6 @@ from itertools import pairwise
 from typing import Final
 
 from lockcore.core.events import Event, EventBatch, EventKind, NumberedEvent
-from lockcore.core.master import MemberStatus
 from lockcore.core.messages import (
     Close,
     Farewell,
@@ -25,6 +24,7 @@ from lockcore.core.messages import (
     RegisterRefused,
     ViewUpdate,
 )
+from lockcore.core.roster import MemberStatus
 from lockcore.wire.codec import ViewState
 from lockcore.wire.errors import CodecError
 from lockcore.wire.gen import lockring_pb2 as pb

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from lockcore.core.events import Event, EventBatch, EventKind, NumberedEvent
 from lockcore.core.limits import KEY_BYTES_MAX, LEASE_MS_MAX, NS_PER_MS, PEER_BATCH_RECORDS_MAX
-from lockcore.core.master import MemberStatus
 from lockcore.core.messages import (
     BatchStatus,
     Close,
@@ -43,6 +42,7 @@ from lockcore.core.messages import (
     ViewUpdate,
 )
 from lockcore.core.region import Region
+from lockcore.core.roster import MemberStatus
 from lockcore.core.view import Grace, Member, MemberId, View
 from lockcore.wire import codec, master_codec, peer_codec, seaweed
 
