@@ -147,8 +147,14 @@ function paintLabels(ctx, { geometry, theme, labelOf }, ring, colorOf) {
     const [start, end] = anglesOf(band);
     if ((end - start) * radius < ctx.measureText(label).width + 7) continue;
     const angle = (start + end) / 2 + CANVAS_TURN;
+    const [x, y] = [radius * Math.cos(angle), radius * Math.sin(angle) + 0.5];
+    // A halo in the arc's colour keeps the label legible on hatching.
+    ctx.lineWidth = 5;
+    ctx.lineJoin = "round";
+    ctx.strokeStyle = colorOf(band.server);
+    ctx.strokeText(label, x, y);
     ctx.fillStyle = inkOn(colorOf(band.server));
-    ctx.fillText(label, radius * Math.cos(angle), radius * Math.sin(angle) + 0.5);
+    ctx.fillText(label, x, y);
   }
 }
 

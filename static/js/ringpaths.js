@@ -5,7 +5,8 @@
  * Elsewhere: stroking them (ringlayers.js).
  */
 
-import { angleOf, anglesOf, CANVAS_TURN } from "./geometry.js";
+import { angleOf, anglesOf, CANVAS_TURN, TURN } from "./geometry.js";
+import { CIRCLE } from "./ring.js";
 
 /**
  * @typedef {{primary: Path2D, backup: Path2D, ticks: Path2D}} NodePaths
@@ -78,6 +79,9 @@ export function ringPaths(ring, geometry) {
 
 /**
  * Held locks as marks at their hash, one path per holder.
+ *
+ * Two marks within half a pixel of each other would cover one another: the first stands for both, so that what is
+ * painted is bounded by the circle, not by the number of locks.
  * @param {Iterable<import("./locks.js").HeldLock>} locks
  * @param {import("./geometry.js").Geometry} geometry
  * @returns {Map<string, Path2D>}
@@ -85,7 +89,11 @@ export function ringPaths(ring, geometry) {
 export function markPaths(locks, geometry) {
   /** @type {Map<string, Path2D>} */
   const paths = new Map();
+  const slots = new Uint8Array(Math.ceil(TURN * geometry.marks[1] * 2));
   for (const lock of locks) {
+    const slot = Math.floor((lock.position / CIRCLE) * slots.length);
+    if (slots[slot] === 1) continue;
+    slots[slot] = 1;
     let path = paths.get(lock.holder);
     if (!path) paths.set(lock.holder, (path = new Path2D()));
     addSpoke(path, geometry.marks, lock.position);

@@ -3,7 +3,8 @@
  *
  * Invariants
  *   V1  Nothing is painted when nothing changed: no idle loop. A timer runs only while arcs are moving.
- *   V2  Bands and marks live on layers of their own and are repainted only when their model, size or theme changes.
+ *   V2  Bands and marks live on canvases of their own, stacked by the browser, and are repainted only when their model,
+ *       size or theme changes. (Copying one canvas to another waits until it is rastered: 20 ms and more.)
  *   V3  Each redraw is a performance measure named `ring-frame` (script time, milliseconds).
  *   V4  With prefers-reduced-motion nothing moves; moved arcs stay outlined until the next change.
  *
@@ -19,7 +20,7 @@ import { paintBase, paintMarks, paintMoves, paintNode, paintOutline, paintOutlin
 import { markPaths, ringPaths } from "./ringpaths.js";
 
 const MOVE_MS = 1_200;
-const DIM = 0.16;
+const DIM = "0.16";
 const MEASURES_KEPT = 600;
 const REDUCED = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -38,9 +39,9 @@ export class RingView {
     this.canvas = canvas;
     this.cluster = cluster;
     this.colorOf = colorOf;
-    this.context = contextOf(canvas);
-    this.base = document.createElement("canvas");
-    this.marks = document.createElement("canvas");
+    this.marks = layerAbove(canvas);
+    this.over = layerAbove(this.marks);
+    this.overUsed = false;
     this.stale = { size: true, paths: true, base: true, marks: true };
     this.geometry = geometryOf(canvas.clientWidth || 600);
     this.paths = ringPaths(cluster.ring, this.geometry);
@@ -130,16 +131,11 @@ export class RingView {
   #frame() {
     const start = performance.now();
     this.#refresh();
-    const ctx = this.context;
-    ctx.setTransform(1, 0, 0, 1, 0, 0);
-    ctx.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    const dim = this.highlighted !== null && this.paths.byServer.has(this.highlighted);
-    ctx.globalAlpha = dim ? DIM : 1;
-    ctx.drawImage(this.base, 0, 0);
-    ctx.drawImage(this.marks, 0, 0);
-    ctx.globalAlpha = 1;
-    this.#centre(ctx);
-    this.#paintOver(ctx, dim ? this.highlighted : null);
+    const alone = this.highlighted !== null && this.paths.byServer.has(this.highlighted) ? this.highlighted : null;
+    for (const layer of [this.canvas, this.marks]) layer.style.opacity = alone === null ? "" : DIM;
+    const used = alone !== null || this.moves.length > 0 || this.pointed !== null || this.walk !== null;
+    if (used || this.overUsed) paintLayer(this.over, (ctx) => this.#paintOver(ctx, alone));
+    this.overUsed = used;
     this.#measure(start);
   }
 
@@ -161,11 +157,11 @@ export class RingView {
     if (this.stale.size) this.#resize();
     if (this.stale.paths) this.paths = ringPaths(this.cluster.ring, this.geometry);
     if (this.stale.paths || this.stale.base) {
-      this.#paintLayer(this.base, (ctx) => paintBase(ctx, this.#look(), this.cluster.ring, this.paths));
+      paintLayer(this.canvas, (ctx) => paintBase(ctx, this.#look(), this.cluster.ring, this.paths));
     }
     if (this.stale.marks) {
       this.markPaths = markPaths(this.cluster.locks.values(), this.geometry);
-      this.#paintLayer(this.marks, (ctx) => paintMarks(ctx, this.#look(), this.markPaths, this.cluster.locks.size));
+      paintLayer(this.marks, (ctx) => paintMarks(ctx, this.#look(), this.markPaths, this.cluster.locks.size));
     }
     this.stale = { size: false, paths: false, base: false, marks: false };
   }
@@ -173,27 +169,13 @@ export class RingView {
   #resize() {
     const side = Math.round((this.canvas.clientWidth || 1) * devicePixelRatio);
     this.geometry = geometryOf(this.canvas.clientWidth || 1);
-    for (const canvas of [this.canvas, this.base, this.marks]) {
+    for (const canvas of [this.canvas, this.marks, this.over]) {
       canvas.width = side;
       canvas.height = side;
     }
+    this.overUsed = true;
     this.stale.paths = true;
     this.stale.marks = true;
-  }
-
-  /** @param {HTMLCanvasElement} layer @param {(ctx: CanvasRenderingContext2D) => void} paint */
-  #paintLayer(layer, paint) {
-    const ctx = contextOf(layer);
-    ctx.setTransform(1, 0, 0, 1, 0, 0);
-    ctx.clearRect(0, 0, layer.width, layer.height);
-    this.#centre(ctx);
-    paint(ctx);
-  }
-
-  /** @param {CanvasRenderingContext2D} ctx */
-  #centre(ctx) {
-    const half = this.canvas.width / 2;
-    ctx.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, half, half);
   }
 
   /** @returns {import("./ringlayers.js").Look} */
@@ -212,6 +194,28 @@ export class RingView {
     if (this.measured % MEASURES_KEPT === 0) performance.clearMeasures("ring-frame");
     performance.measure("ring-frame", { start, end: performance.now() });
   }
+}
+
+/** @param {HTMLCanvasElement} below @returns {HTMLCanvasElement} a canvas over it that no pointer or reader meets */
+function layerAbove(below) {
+  const layer = document.createElement("canvas");
+  layer.className = "layer";
+  layer.setAttribute("aria-hidden", "true");
+  below.after(layer);
+  return layer;
+}
+
+/**
+ * Clear a layer and paint it anew, the origin in its centre, the unit a CSS pixel.
+ * @param {HTMLCanvasElement} layer
+ * @param {(ctx: CanvasRenderingContext2D) => void} paint
+ */
+function paintLayer(layer, paint) {
+  const ctx = contextOf(layer);
+  ctx.setTransform(1, 0, 0, 1, 0, 0);
+  ctx.clearRect(0, 0, layer.width, layer.height);
+  ctx.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, layer.width / 2, layer.height / 2);
+  paint(ctx);
 }
 
 /** @param {HTMLCanvasElement} canvas @returns {CanvasRenderingContext2D} */

@@ -103,10 +103,12 @@ export class TailPanel {
       make("td", { class: "when num", text: clockMs(event.time_ms), title: new Date(event.time_ms).toISOString() }),
       make("td", { class: "who" }, [swatch(event.label || event.node, color, { title: event.node })]),
       make("td", { class: "kind", "data-tone": TONES.get(kind) ?? "", text: kind }),
-      make("td", { class: "key mono", text: key, title: key }),
-      make("td", { class: "owner", text: owner, title: owner }),
-      make("td", { class: "gen num", text: generation === "" ? "" : shortNumber(generation), title: generation }),
-      make("td", { class: "detail", text: detail, title: detail }),
+      ...(key === "" ? [] : [
+        make("td", { class: "key mono", text: key, title: key }),
+        make("td", { class: "owner", text: owner, title: owner }),
+        make("td", { class: "gen num", text: generation === "" ? "" : shortNumber(generation), title: generation }),
+      ]),
+      make("td", { class: "detail", text: detail, title: detail, colspan: key === "" ? "4" : undefined }),
     ]);
   }
 

@@ -13,7 +13,10 @@ const FLOWS_TOLD = 4;
  */
 export function tellChange({ before, after, diff, first }, labelOf) {
   if (after.size === 0) return "The ring is empty.";
-  if (first) return `The ring has ${names(after.servers, labelOf)}.`;
+  if (first) {
+    const down = tell([...after.down], labelOf, "is down", "are down");
+    return `The ring has ${names(after.servers, labelOf)}${down === "" ? "" : `; ${down}`}.`;
+  }
   const was = new Set(before.servers);
   const is = new Set(after.servers);
   const parts = [
