@@ -35,6 +35,8 @@ MASTER_STALL_MS: Final = 1_000
 """A master that did not run for so long has no right to judge silence yet."""
 CLAIM_DOUBT_MS: Final = 1_000
 """A heartbeat of the old incarnation this long after a claim disproves it."""
+VIEW_REPEAT_MS: Final = 500
+"""A heartbeat that names an older view than was sent so long ago: sent again."""
 
 PEER_RETRY_MS: Final = 250
 """Unacknowledged peer batches are sent again, with a new number."""

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lockcore.core.config import NodeConfig
 from lockcore.core.events import EventKind
 from lockcore.core.inbox import receive
 from lockcore.core.limits import NS_PER_MS, REQUEST_TIMEOUT_MS_MAX
@@ -51,7 +52,7 @@ from lockcore.core.messages import (
 )
 from lockcore.core.requests import Request
 from lockcore.core.serving import begin, overdue
-from lockcore.core.state import NodeConfig, NodeState
+from lockcore.core.state import NodeState
 from lockcore.core.views import adopt, drop_surplus_copies, promote_ready, refuse_waiting
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ Elsewhere: the step itself (node).
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from lockcore.core.events import Event, EventKind
 from lockcore.core.handover import Handover
 from lockcore.core.leases import Lease, LeaseTable
-from lockcore.core.limits import HEARTBEAT_MS, NODE_LEASE_MS, NS_PER_S
+from lockcore.core.limits import NS_PER_S
 from lockcore.core.liveness import NodeLease
 from lockcore.core.messages import (
     Code,
@@ -40,23 +40,11 @@ from lockcore.core.requests import Desk, Pending, Request
 from lockcore.core.tokens import TokenMint
 
 if TYPE_CHECKING:
+    from lockcore.core.config import NodeConfig
     from lockcore.core.view import MemberId, View
 
 REFUSALS_LISTED_PER_S = 20
 """Refusals are facts worth a row, but a client in a loop must not fill the journal."""
-
-
-@dataclass(frozen=True, slots=True)
-class NodeConfig:
-    """How a node behaves.
-
-    `durability`: "backup" acknowledges after the backup has accepted (the
-    pair rule); "async" at once, as SeaweedFS does, kept for comparison.
-    """
-
-    durability: Literal["backup", "async"] = "backup"
-    node_lease_ms: int = NODE_LEASE_MS
-    heartbeat_ms: int = HEARTBEAT_MS
 
 
 @dataclass(slots=True)

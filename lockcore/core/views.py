@@ -36,7 +36,10 @@ def adopt(state: NodeState, view: View) -> None:
     was_up = state.is_up
     state.table.raise_floor(view.number)
     state.handover.adopt(view, state.now.boot_ns)
-    takes_part = state.is_up or (state.leaving and was_up)
+    # Who leaves hands over while the view still names it; afterwards nobody
+    # would take anything from it.
+    named = any(member.id == state.me for member in view.members)
+    takes_part = state.is_up or (state.leaving and was_up and named)
     peers = state.handover.living() if takes_part else []
     state.links = {m.address: PeerLink(state.me, m, view.number) for m in peers}
     state.last_lsn = {}

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from heapq import heappop, heappush
 from itertools import count
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from lockcore.core.config import MasterConfig, NodeConfig
 from lockcore.core.limits import NS_PER_MS
-from lockcore.core.master import MasterConfig, MasterCore
+from lockcore.core.master import MasterCore
 from lockcore.core.messages import (
     ClientCall,
     CloseCluster,
@@ -44,8 +44,8 @@ from lockcore.core.messages import (
     Tick,
 )
 from lockcore.core.node import NodeCore
-from lockcore.core.state import NodeConfig
 from lockcore.core.view import MemberId, View
+from lockcore.testing.network import Clock, Link, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,22 +57,13 @@ SECRET = b"a secret of the virtual world...."
 MASTER = "master"
 
 
-@dataclass(slots=True)
-class Link:
-    """One direction between two parties. Delays in milliseconds."""
-
-    delay_ms: tuple[float, float] = (0.2, 2.0)
-    cut: bool = False
-    drop: float = 0.0
-    duplicate: float = 0.0
-
-
 @dataclass(slots=True, eq=False)
 class SimNode:
     """A node process."""
 
     address: str
     core: NodeCore
+    clock: Clock = field(default_factory=Clock)
     connection: int | None = None
     alive: bool = True
     paused: bool = False
@@ -90,7 +81,7 @@ class Happened:
     event: Event
 
 
-class World:
+class World(Timeline):
     """A master, nodes and links. Run it with `run_ms` or `run_until`."""
 
     def __init__(
@@ -102,19 +93,15 @@ class World:
     ) -> None:
         """Create an empty world at time 0 with a running master."""
         self.random = Random(seed)  # noqa: S311 - reproducible, not secret
-        self.now_ns = 0
-        self.wall_offset_ns = EPOCH_WALL_NS
+        super().__init__()
+        self.master_clock = Clock()
         self.node_config = config or NodeConfig()
         self.master_config = master_config or MasterConfig()
         self.nodes: dict[str, SimNode] = {}
-        self.links: dict[tuple[str, str], Link] = {}
-        self.default_link = Link()
         self.facts: list[Happened] = []
         self.views: list[View] = []
         self.journal: dict[str, Any] | None = None
         self.cluster_closed = False
-        self._queue: list[tuple[int, int, Callable[[], None]]] = []
-        self._ids = count(1)
         self._incarnations = count(1)
         self._calls: dict[tuple[str, int, int], Callable[[Result], None]] = {}
         self._connections: dict[int, SimNode] = {}
@@ -125,48 +112,17 @@ class World:
         self._master_queue: list[MasterInput] = []
         self.start_master()
 
-    # --- time -----------------------------------------------------------------------
-
-    def instant(self) -> Instant:
-        """Return the time as every party sees it."""
-        return Instant(self.now_ns, self.wall_offset_ns + self.now_ns)
-
-    def after(self, delay_ms: float, action: Callable[[], None]) -> None:
-        """Have something happen later."""
-        at_ns = self.now_ns + int(delay_ms * NS_PER_MS)
-        heappush(self._queue, (at_ns, next(self._ids), action))
-
-    def run_ms(self, duration_ms: float) -> None:
-        """Let time pass."""
-        until_ns = self.now_ns + int(duration_ms * NS_PER_MS)
-        while self._queue and self._queue[0][0] <= until_ns:
-            self._run_one()
-        self.now_ns = until_ns
-
-    def run_until(self, condition: Callable[[], bool], limit_ms: float = 60_000) -> None:
-        """Let time pass until a condition holds.
-
-        Raises:
-            AssertionError: it does not within `limit_ms` of virtual time.
-        """
-        until_ns = self.now_ns + int(limit_ms * NS_PER_MS)
-        while not condition():
-            if not self._queue or self._queue[0][0] > until_ns:
-                msg = f"the condition never held within {limit_ms} virtual ms"
-                raise AssertionError(msg)
-            self._run_one()
-
-    def _run_one(self) -> None:
-        at_ns, _, action = heappop(self._queue)
-        self.now_ns = max(self.now_ns, at_ns)
-        action()
+    def instant(self, clock: Clock | None = None) -> Instant:
+        """Return the time as a party sees it (default: as it is)."""
+        clock = clock or Clock()
+        return Instant(clock.boot(self.now_ns), EPOCH_WALL_NS + self.now_ns + clock.wall_ns)
 
     # --- the master --------------------------------------------------------------------
 
     def start_master(self, *, with_journal: bool = True) -> None:
         """Start (or restart) the master; nodes connect again by themselves."""
         journal = self.journal if with_journal else None
-        self.master = MasterCore(self.master_config, journal, self.instant())
+        self.master = MasterCore(self.master_config, journal, self.instant(self.master_clock))
         self._master_timer_ns = None
         for node in self.nodes.values():
             if node.alive:
@@ -185,7 +141,7 @@ class World:
         if self.master_paused:
             self._master_queue.append(given)
             return
-        for effect in self.master.step(given, self.instant()):
+        for effect in self.master.step(given, self.instant(self.master_clock)):
             self._carry_out_master(effect)
         self._arm_master()
 
@@ -226,7 +182,15 @@ class World:
     def _hang_up(self, node: SimNode, connection: int) -> None:
         if node.connection == connection:
             node.connection = None
+            self.after(100, lambda: self._connect(node))
         self.tell_master(ConnectionLost(connection))
+
+    def _break(self, source: str, target: str) -> None:
+        """A stream that lost a message is no stream: it ends, later."""
+        node = self.nodes.get(source if target == MASTER else target)
+        if node is not None and node.connection is not None:
+            connection = node.connection
+            self.after(self.random.uniform(300, 1_500), lambda: self._hang_up(node, connection))
 
     def _arm_master(self) -> None:
         if self.master is None:
@@ -235,7 +199,7 @@ class World:
         if at_ns is not None and at_ns != self._master_timer_ns:
             self._master_timer_ns = at_ns
             master = self.master
-            self.after(max(0, at_ns - self.now_ns) / NS_PER_MS, lambda: self._master_tick(master, at_ns))
+            self._at(self.master_clock.true(at_ns), lambda: self._master_tick(master, at_ns))
 
     def _master_tick(self, master: MasterCore, at_ns: int) -> None:
         if self.master is master and self._master_timer_ns == at_ns:
@@ -244,11 +208,11 @@ class World:
 
     # --- nodes ---------------------------------------------------------------------------
 
-    def start_node(self, address: str) -> SimNode:
+    def start_node(self, address: str, clock: Clock | None = None) -> SimNode:
         """Start a node process at an address: a new incarnation."""
-        incarnation = (self.wall_offset_ns + self.now_ns) // NS_PER_MS * 1000 + next(self._incarnations)
+        incarnation = (EPOCH_WALL_NS + self.now_ns) // NS_PER_MS * 1000 + next(self._incarnations)
         core = NodeCore(MemberId(address, incarnation), SECRET, self.node_config)
-        node = SimNode(address, core)
+        node = SimNode(address, core, clock or Clock())
         self.nodes[address] = node
         self._connect(node)
         self._arm(node)
@@ -292,7 +256,7 @@ class World:
         if node.paused:
             node.queue.append(given)
             return
-        for effect in node.core.step(given, self.instant()):
+        for effect in node.core.step(given, self.instant(node.clock)):
             self._carry_out(node, effect)
         self._arm(node)
 
@@ -300,7 +264,7 @@ class World:
         at_ns = node.core.next_timer_ns()
         if at_ns is not None and at_ns != node.timer_ns and node.alive:
             node.timer_ns = at_ns
-            self.after(max(0, at_ns - self.now_ns) / NS_PER_MS, lambda: self._tick(node, at_ns))
+            self._at(node.clock.true(at_ns), lambda: self._tick(node, at_ns))
 
     def _tick(self, node: SimNode, at_ns: int) -> None:
         if node.alive and node.timer_ns == at_ns:
@@ -373,23 +337,31 @@ class World:
 
     def resume(self, address: str) -> None:
         """SIGCONT: everything that queued up arrives in a burst."""
-        node = self.nodes[address]
+        self.resume_node(self.nodes[address])
+
+    def resume_node(self, node: SimNode) -> None:
+        """SIGCONT for one incarnation, which may have died meanwhile."""
+        if not node.paused:
+            return
         node.paused = False
         queue, node.queue = node.queue, []
         for given in queue:
             self.tell_node(node, given)
         self.tell_node(node, Tick())
 
-    def cut(self, source: str, target: str, *, both: bool = True) -> None:
-        """Silently lose what is sent from source to target."""
-        self._own_link(source, target).cut = True
-        if both:
-            self._own_link(target, source).cut = True
+    def ensure_master(self) -> None:
+        """Start the master unless it runs."""
+        if self.master is None:
+            self.start_master()
 
-    def heal(self) -> None:
-        """Repair all links."""
-        for link in self.links.values():
-            link.cut = False
+    def calm(self) -> None:
+        """End all faults: links whole, everybody awake, the master there."""
+        self.heal()
+        self.default_link = Link()
+        self.pause_master(paused=False)
+        self.ensure_master()
+        for node in list(self.nodes.values()):
+            self.resume_node(node)
 
     # --- messages ------------------------------------------------------------------------------
 
@@ -408,15 +380,11 @@ class World:
         self.run_until(lambda: bool(answers), timeout_ms + 2_000)
         return answers[0]
 
-    def _link(self, source: str, target: str) -> Link:
-        return self.links.get((source, target), self.default_link)
-
-    def _own_link(self, source: str, target: str) -> Link:
-        return self.links.setdefault((source, target), Link(self.default_link.delay_ms))
-
     def _send(self, source: str, target: str, deliver: Callable[[], None]) -> None:
         link = self._link(source, target)
         if link.cut or (link.drop and self.random.random() < link.drop):
+            if MASTER in (source, target):
+                self._break(source, target)
             return
         copies = 2 if link.duplicate and self.random.random() < link.duplicate else 1
         for _ in range(copies):

@@ -1,0 +1,118 @@
+"""What nodes say to each other: locks in batches, and requests on their one hop.
+
+Elsewhere: what a receiver does with them (inbox), their bytes (wire).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lockcore.core.operations import Operation, Result
+    from lockcore.core.view import MemberId
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRecord:
+    """One lock as it travels: time as what remains, never as a date.
+
+    `gone` marks a tombstone: released or expired, kept so that a late
+    message cannot bring the lock back. `confirmed_seq` is the newest seq
+    whose token the holder has shown.
+    """
+
+    key: str
+    token: str
+    owner: str
+    generation: int
+    seq: int
+    remaining_ns: int
+    ttl_ms: int
+    confirmed_seq: int = 0
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """The sender's promise that nothing is left to send.
+
+    `handover`: you have all of mine that you are primary for. `backup`: you
+    have a copy of all that I am primary and you are backup for. `floor` is
+    the highest generation the sender has seen.
+    """
+
+    handover: bool
+    backup: bool
+    floor: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeerBatch:
+    """Locks for another node, in one numbered message.
+
+    `lsn` rises with each message from one sender incarnation to one
+    receiver incarnation within a view: older ones are dropped, so neither a
+    duplicate nor a reordered message is ever applied late.
+    """
+
+    sender: MemberId
+    receiver: MemberId
+    view: int
+    lsn: int
+    replicas: tuple[LeaseRecord, ...] = ()
+    transfers: tuple[LeaseRecord, ...] = ()
+    seal: Seal | None = None
+
+
+class Outcome(StrEnum):
+    """What a receiver did with one record."""
+
+    ACCEPTED = "accepted"
+    STALE = "stale"  # it has something newer
+
+
+class BatchStatus(StrEnum):
+    """What a receiver did with a batch as a whole."""
+
+    OK = "ok"
+    WRONG_VIEW = "wrong_view"  # `view` of the answer says which it is in
+    NOT_SERVING = "not_serving"  # no node lease
+
+
+@dataclass(frozen=True, slots=True)
+class PeerAck:
+    """Answer to the batch `lsn`; outcomes in the order of its records."""
+
+    sender: MemberId
+    receiver: MemberId
+    view: int
+    lsn: int
+    status: BatchStatus
+    replicas: tuple[Outcome, ...] = ()
+    transfers: tuple[Outcome, ...] = ()
+    floor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """A request on its one hop to the primary."""
+
+    sender: MemberId
+    forward_id: int
+    operation: Operation
+    timeout_ms: int
+    may_park: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardReply:
+    """The primary's answer to a Forward."""
+
+    sender: MemberId
+    forward_id: int
+    result: Result
+
+
+PeerMessage = PeerBatch | PeerAck | Forward | ForwardReply

@@ -1,0 +1,154 @@
+"""Simulated clients: they take, hold, renew and release locks, and remember.
+
+They follow the rules a careful client follows: the lease counts from before
+the request was sent, a token is kept until a newer one arrives, and a lock
+is believed lost when its time is up.
+
+Elsewhere: the real client (lockcore.client), the verdict (history).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lockcore.core.messages import Granted, Lock, Refused, Released, Result, Unlock
+from lockcore.testing.history import Call, Did, History
+
+if TYPE_CHECKING:
+    from lockcore.testing.world import World
+
+GIVE_UP_MS = 1_500
+
+
+class SimClient:
+    """One client that works on one key at a time.
+
+    Args:
+        keys: what it takes in turn, by the world's chance.
+        stop_ns: when it stops acquiring (true time).
+    """
+
+    def __init__(self, world: World, name: str, keys: list[str], history: History, stop_ns: int) -> None:
+        """Start working soon."""
+        self.world = world
+        self.name = name
+        self.keys = keys
+        self.history = history
+        self.stop_ns = stop_ns
+        self.key = ""
+        self.token = ""
+        self.generation = 0
+        self.ttl_ms = 0
+        self.until_ns = 0
+        self.release_ns = 0
+        world.after(world.random.uniform(0, 200), self.begin)
+
+    # --- acquiring -----------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Choose a key and try to take it."""
+        if self.world.now_ns >= self.stop_ns:
+            return
+        chance = self.world.random
+        self.key = chance.choice(self.keys)
+        self.token = ""
+        self.ttl_ms = chance.choice((800, 2_000, 5_000))
+        self._call(Did.ACQUIRE, Lock(self.key, self.ttl_ms, self.name), self._acquired)
+
+    def _acquired(self, call: Call | None, result: Result | None) -> None:
+        if call is None or not isinstance(result, Granted):
+            self.world.after(self.world.random.uniform(5, 400), self.begin)
+            return
+        self.generation = result.generation
+        self._take(call, result)
+        hold_ms = self.world.random.choice((0, 50, 700, 4_000))
+        self.release_ns = self.world.now_ns + hold_ms * 1_000_000
+        self._next()
+
+    def _take(self, call: Call, result: Granted) -> None:
+        self.token = result.token
+        self.until_ns = call.invoked_ns + int(self.ttl_ms * 1_000_000 * (1 - self.history.margin))
+
+    # --- holding --------------------------------------------------------------------
+
+    def _next(self) -> None:
+        """Renew when a third of the lease has gone, or release."""
+        renew_ns = self.world.now_ns + self.ttl_ms * 1_000_000 // 3
+        if self.release_ns <= renew_ns:
+            wait_ms = max(0, self.release_ns - self.world.now_ns) / 1_000_000
+            self.world.after(wait_ms, self._release)
+        else:
+            self.world.after(self.ttl_ms / 3, self._renew)
+
+    def _renew(self) -> None:
+        if self.world.now_ns >= self.until_ns:
+            self.begin()  # lost: it knows by its own clock
+            return
+        operation = Lock(self.key, self.ttl_ms, self.name, self.token)
+        self._call(Did.RENEW, operation, self._renewed, patience_ms=self.ttl_ms / 6)
+
+    def _renewed(self, call: Call | None, result: Result | None) -> None:
+        if call is not None and isinstance(result, Granted) and self.world.now_ns < self.until_ns:
+            self._take(call, result)
+            self._next()
+        else:
+            self.world.after(self.world.random.uniform(5, 60), self._renew)
+
+    def _release(self) -> None:
+        if self.world.now_ns >= self.until_ns:
+            self.begin()
+            return
+        self._call(Did.UNLOCK, Unlock(self.key, self.token), self._released)
+
+    def _released(self, _call: Call | None, _result: Result | None) -> None:
+        self.world.after(self.world.random.uniform(1, 100), self.begin)
+
+    # --- asking -----------------------------------------------------------------------
+
+    def _call(self, did: Did, operation: Lock | Unlock, then: object, patience_ms: float = GIVE_UP_MS) -> None:
+        call = Call(self.name, did, self.key, self.world.now_ns, self.ttl_ms)
+        if did is not Did.ACQUIRE:
+            call.generation = self.generation
+        self.history.calls.append(call)
+        answered = False
+
+        def done(result: Result | None) -> None:
+            nonlocal answered
+            if answered:
+                return
+            answered = True
+            if result is not None:
+                note(call, result, self.world.now_ns)
+            then(call if result is not None else None, result)  # type: ignore[operator]
+
+        address = self._somewhere()
+        if address is not None:
+            self.world.call(address, operation, done, int(patience_ms))
+        self.world.after(patience_ms, lambda: done(None))
+
+    def _somewhere(self) -> str | None:
+        """Choose the primary mostly, and any node sometimes."""
+        living = [n.address for n in self.world.nodes.values() if n.alive]
+        if not living:
+            return None
+        view = self.world.views[-1] if self.world.views else None
+        primary = view.ring.primary(self.key) if view else None
+        if primary in living and self.world.random.random() < 0.7:  # noqa: PLR2004 - a share
+            return primary
+        return self.world.random.choice(sorted(living))
+
+
+def note(call: Call, result: Result, now_ns: int) -> None:
+    """Write an answer into the history."""
+    call.returned_ns = now_ns
+    match result:
+        case Granted():
+            call.ok = True
+            call.generation, call.seq, call.token = result.generation, result.seq, result.token
+        case Released():
+            call.ok = True
+        case Refused():
+            call.code = result.code.value
+            call.ok = None if result.code.value == "timeout" else False
+        case _:
+            call.ok = False
