@@ -3,7 +3,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format lock proto browser clean
+SEEDS ?= 1000
+FIRST ?= 0
+
+.PHONY: help install run test sim check format lock proto browser clean
 
 NODES ?= 3
 PORT ?= 8000
@@ -36,6 +39,9 @@ run: install  ## Start a cluster and its page: NODES=3 PORT=8000 DATA=.lockring
 test: install browser  ## Run every test
 	@if files=$$(compgen -G 'tests/js/*.test.*js'); then tools/js node --test --test-reporter=dot $$files; fi
 	$(BIN)/python -m pytest
+
+sim: install  ## Simulate clusters under random faults: SEEDS=1000 FIRST=0
+	$(BIN)/python -m lockcore.testing.campaign --seeds $(SEEDS) --first $(FIRST)
 
 browser:
 	@tools/browser.sh
