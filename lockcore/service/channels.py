@@ -11,8 +11,9 @@ Elsewhere: names of methods and metadata (lockcore.wire.methods).
 
 from __future__ import annotations
 
+import asyncio
 import hmac
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import grpc
 import grpc.aio
@@ -61,6 +62,43 @@ CHANNEL_OPTIONS: Final[Options] = (
 def open_channel(target: str) -> grpc.aio.Channel:
     """Return a channel that reconnects quickly; loopback needs no TLS."""
     return grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+
+
+class Stream(Protocol):
+    """A client's side of a stream of bytes in both directions."""
+
+    async def read(self) -> object:
+        """Return the next message, or EOF, which is no bytes."""
+
+    async def write(self, data: bytes) -> None:
+        """Send a message."""
+
+    async def done_writing(self) -> None:
+        """Say that no more follows."""
+
+    def cancel(self) -> bool:
+        """End the stream at once."""
+
+
+STREAM_BROKEN: Final = (grpc.RpcError, grpc.aio.UsageError, asyncio.InvalidStateError)
+"""What reading from and writing to a stream that has ended raises."""
+
+
+def open_stream(channel: grpc.aio.Channel, method: str, gate: Gate | None = None) -> Stream:
+    """Open a stream in both directions; whether it works shows at first use."""
+    opener: Any = channel.stream_stream  # its stubs want serializers and an iterator that it does not need
+    stream: Stream = opener(method)(metadata=gate.metadata if gate else None)
+    return stream
+
+
+async def next_bytes(stream: Stream | Context) -> bytes | None:
+    """Return the next message, None at the end of the stream.
+
+    Raises:
+        grpc.RpcError: the stream broke; see STREAM_BROKEN.
+    """
+    data: object = await stream.read()
+    return data if isinstance(data, bytes) else None
 
 
 class Gate:

@@ -16,8 +16,6 @@ SEAWEED_MASTER: Final = "master_pb.Seaweed"
 CLUSTER_METADATA: Final = "x-lockring-cluster"
 """Carries `derive(cluster secret, "cluster")` in hex, on calls between the
 processes of one cluster."""
-SENDER_METADATA: Final = "x-lockring-sender"
-"""Ring address of the node that opened a peer link; for log lines only."""
 
 
 def path(service: str, method: str) -> str:

@@ -1,0 +1,206 @@
+"""lockring.v1.Locks: native clients.
+
+A conversation carries many operations at once. Answers are callbacks that
+append to a list; one task per conversation writes what has gathered, so that
+answers of one loop turn share one message.
+
+Invariants
+  L1  The first message back carries the current view, or is empty where
+      there is none yet; each new view follows.
+  L2  Per conversation, operations under way and answers not yet fetched are
+      bounded: what is more is refused, then no longer read.
+Elsewhere: what the answers are (lockcore.core), SeaweedFS's clients
+(seaweed_filer).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+
+from lockcore.core.messages import Code, Refused
+from lockcore.service import clock
+from lockcore.service.channels import STREAM_BROKEN, Context, next_bytes
+from lockcore.wire.codec import (
+    CodecError,
+    NodeStatus,
+    ViewState,
+    decode_client_batch,
+    encode_server_batch,
+    encode_status,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lockcore.core.messages import ClientCall, Result
+    from lockcore.core.view import View
+    from lockcore.service.shell import NodeShell
+    from lockcore.wire.codec import Call
+
+UNDER_WAY_MAX: Final = 8_192
+UNFETCHED_MAX: Final = 16_384
+RESULTS_PER_MESSAGE_MAX: Final = 1_024
+"""About 2 kB each at the worst: well within a message."""
+
+_BUSY: Final = Refused(
+    Code.OVERLOADED, f"this connection has {UNDER_WAY_MAX} operations under way, which is the most; wait for some"
+)
+
+
+class LocksService:
+    """Serves native clients of one node.
+
+    Args:
+        shell: the node.
+        status: builds what Status answers.
+    """
+
+    def __init__(self, shell: NodeShell, status: Callable[[], NodeStatus]) -> None:
+        self._shell = shell
+        self._status = status
+
+    @property
+    def handlers(self) -> dict[str, Any]:
+        """Return the handlers by method."""
+        return {
+            "Converse": grpc.stream_stream_rpc_method_handler(self._converse),
+            "Status": grpc.unary_unary_rpc_method_handler(self._tell_status),
+        }
+
+    async def _converse(self, _: object, context: Context) -> None:
+        await _Conversation(self._shell, context).run()
+
+    async def _tell_status(self, _: bytes, context: Context) -> bytes:
+        del context
+        return encode_status(self._status())
+
+
+class _Conversation:
+    """One client's stream."""
+
+    def __init__(self, shell: NodeShell, context: Context) -> None:
+        self._shell = shell
+        self._context = context
+        self._results: list[tuple[int, Result]] = []
+        self._view: View | None = shell.core.view
+        self._under_way = 0
+        self._wake = asyncio.Event()
+        self._fetched = asyncio.Event()
+        self._ended = False  # the client has said all
+        self._gone = False  # nobody listens any more
+
+    async def run(self) -> None:
+        """Read until the client has said all, answer all, end."""
+        forget = self._shell.on_view(self._take_view)
+        first = encode_server_batch((), self._view_state())
+        self._view = None
+        writer: asyncio.Task[None] | None = None
+        try:
+            await self._context.write(first)  # L1
+            writer = asyncio.get_running_loop().create_task(self._write())
+            try:
+                await self._read()
+            except CodecError as error:
+                await self._context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            self._ended = True
+            self._wake.set()
+            await writer
+        finally:
+            forget()
+            self._gone = True
+            if writer is not None:
+                writer.cancel()
+
+    async def _read(self) -> None:
+        while (data := await next_bytes(self._context)) is not None:
+            self._take(data)
+            while (
+                len(self._results) >= UNFETCHED_MAX and not self._gone
+            ):  # L2: the client's own window closes behind it
+                self._fetched.clear()
+                await self._fetched.wait()
+
+    def _take(self, data: bytes) -> None:
+        batch = decode_client_batch(data)
+        self._results.extend(batch.faults)
+        inputs: list[ClientCall] = []
+        for call in batch.calls:
+            if self._under_way >= UNDER_WAY_MAX:
+                self._results.append((call.id, _BUSY))
+            else:
+                inputs.append(self._call(call))
+        if inputs:
+            self._shell.give(*inputs)
+        if self._results:
+            self._wake.set()
+
+    def _call(self, call: Call) -> ClientCall:
+        self._under_way += 1
+        call_id = call.id
+
+        def answer(result: Result) -> None:
+            self._under_way -= 1
+            if not self._gone:
+                self._results.append((call_id, result))
+                self._wake.set()
+
+        return self._shell.call(call.operation, answer, timeout_ms=call.timeout_ms)
+
+    def _take_view(self, view: View) -> None:
+        self._view = view
+        self._wake.set()
+
+    def _view_state(self) -> ViewState | None:
+        return None if self._view is None else ViewState(self._view)
+
+    async def _write(self) -> None:
+        try:
+            while not (self._ended and self._under_way == 0 and not self._results):
+                if not self._results and self._view is None:
+                    self._wake.clear()
+                    await self._wake.wait()
+                    continue
+                results = self._results[:RESULTS_PER_MESSAGE_MAX]
+                self._results = self._results[RESULTS_PER_MESSAGE_MAX:]
+                data = encode_server_batch(results, self._view_state())
+                self._view = None
+                await self._context.write(data)
+                self._fetched.set()
+        except STREAM_BROKEN:
+            self._gone = True
+            self._fetched.set()
+
+
+def status_of_node(  # noqa: PLR0913 - a plain record of what only the process knows
+    shell: NodeShell,
+    *,
+    label: str,
+    started_ns: int,
+    master: str,
+    master_connected: bool,
+    durability: str,
+    events_unreported: int,
+    events_unwritten: int,
+) -> NodeStatus:
+    """Return what a node says of itself now."""
+    view = shell.core.view
+    moment = clock.now()
+    return NodeStatus(
+        member=shell.core.member,
+        label=label,
+        view=None if view is None else ViewState(view),
+        state=shell.state,
+        uptime_ms=(moment.boot_ns - started_ns) // 1_000_000,
+        pid=os.getpid(),
+        master=master,
+        master_connected=master_connected,
+        durability=durability,
+        gauges=shell.core.gauges(moment),
+        handler_errors=shell.faults.count,
+        events_unreported=events_unreported,
+        events_unwritten=events_unwritten,
+    )
