@@ -1,0 +1,171 @@
+"""What waits while locks move or after they were lost: acquiring, the transfer window, the grace.
+
+Elsewhere: the table of requests (test_serving), completeness (test_handover).
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from lockcore.core import serving
+from lockcore.core.events import EventKind
+from lockcore.core.limits import NS_PER_MS
+from lockcore.core.messages import Code, FindOwner, Forward, Lock, Released, SendPeer, Unlock
+from lockcore.core.region import EVERYWHERE
+from lockcore.core.ring import HashRing
+from lockcore.core.tokens import TokenClaims, TokenMint
+from lockcore.core.view import Grace, MemberId
+from tests.lockcore.core.bench import SECRET, Bench, granted, record, refused
+
+C = MemberId("c:3", 1)
+
+
+# --- acquiring -------------------------------------------------------------------------------
+
+
+def test_a_fresh_acquisition_waits_until_the_range_is_handed_over() -> None:
+    """S1: whoever served this range before may hold a lock there that this node has not heard of."""
+    bench = Bench()
+    bench.view()
+    call = bench.call(Lock(bench.key("a:1"), 5_000, "ada"))
+    assert call not in bench.answers
+    bench.seal()
+    bench.take_in_all()
+    assert granted(bench.answers[call])
+
+
+def test_a_parked_acquisition_meets_the_lock_that_was_handed_over_meanwhile() -> None:
+    """S1: this is the grant that SeaweedFS gives away at each join (300 of 300)."""
+    bench = Bench()
+    bench.view()
+    key = bench.key("a:1")
+    call = bench.call(Lock(key, 5_000, "ada"))
+    bench.send("b:2", transfers=(record(key, 50),))
+    bench.seal()
+    bench.take_in_all()
+    assert refused(bench.answers[call]).owner == "eve"
+
+
+def test_who_may_not_park_is_told_to_come_again_in_words_its_client_retries_on() -> None:
+    bench = Bench()
+    bench.view()
+    answer = refused(bench.ask(Lock(bench.key("a:1"), 5_000, "ada"), may_park=False))
+    assert (answer.code, answer.text) == (Code.HANDOFF, "lock already owned by ring-handoff")
+
+
+def test_parking_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Q2: a handover that takes long must not eat the memory."""
+    monkeypatch.setattr(serving, "PARKED_MAX", 2)
+    bench = Bench()
+    bench.view()
+    calls = [bench.call(Lock(bench.key("a:1", nth=i), 5_000, "ada")) for i in range(3)]
+    assert [c in bench.answers for c in calls] == [False, False, True]
+    assert refused(bench.answers[calls[2]]).code is Code.OVERLOADED
+
+
+@pytest.mark.parametrize("bound", ["LOCKS_MAX", "PENDING_MAX", "FORWARDS_MAX"])
+def test_every_other_waiting_place_is_bounded_too(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Q2."""
+    monkeypatch.setattr(serving, bound, 1)
+    bench = Bench().settle()
+    owner = "b:2" if bound == "FORWARDS_MAX" else "a:1"
+    calls = [bench.call(Lock(bench.key(owner, nth=i), 5_000, "ada")) for i in range(2)]
+    assert calls[0] not in bench.answers
+    assert refused(bench.answers[calls[1]]).code is Code.OVERLOADED
+
+
+# --- the transfer window -----------------------------------------------------------------------
+
+
+def window() -> tuple[Bench, str, str]:
+    """Return a bench that holds a lock whose primary has just become somebody else."""
+    bench = Bench().settle()
+    bench.peers["c:3"] = C
+    after = HashRing(["a:1", "b:2", "c:3"])
+    key = next(k for k in (bench.key("a:1", nth=i) for i in range(200)) if after.primary(k) == "c:3")
+    token = granted(bench.acquire(key)).token
+    bench.view()
+    return bench, key, token
+
+
+def test_the_old_primary_serves_the_holder_until_the_new_one_has_the_lock() -> None:
+    """S2, #8860: the client would be redirected to a node that does not have the lock yet."""
+    bench, key, token = window()
+    call = bench.call(Lock(key, 5_000, "ada", token))
+    assert call not in bench.answers
+    bench.take_in_all()
+    answer = granted(bench.answers[call])
+    assert answer.moved_to == "c:3"
+    assert not bench.lease(key).serving
+
+
+def test_the_old_primary_serves_nobody_else_in_the_window() -> None:
+    """S2: a fresh acquisition is for the new primary to decide; here it is passed on."""
+    bench, key, _ = window()
+    for token in ("", "lr1.other"):
+        bench.call(Lock(key, 5_000, "bob", token))
+    sent = [e.message for e in bench.out if isinstance(e, SendPeer) and isinstance(e.message, Forward)]
+    assert [f.operation.key for f in sent] == [key, key]
+
+
+def test_an_unlock_in_the_window_reaches_the_new_primary_as_a_tombstone() -> None:
+    bench, key, token = window()
+    call = bench.call(Unlock(key, token))
+    bench.live(20)
+    bench.take_in_all()
+    assert bench.answers[call] == Released(moved_to="c:3")
+    transfers = [r for b in bench.batches("c:3") for r in b.transfers if r.key == key]
+    assert transfers[-1].gone
+
+
+# --- after a double failure ---------------------------------------------------------------------
+
+
+def in_grace() -> tuple[Bench, str]:
+    """Return a bench whose whole range was lost with both its owners."""
+    bench = Bench(peers=())
+    bench.view(grace=Grace(EVERYWHERE, 30_000))
+    return bench, "k"
+
+
+def dead_mans_token(key: str, *, expires_in_ms: int = 20_000, seq: int = 3) -> str:
+    """Return what this cluster gave to the holder of a lock that no living node knows."""
+    bench = Bench()
+    wall_ms = bench.now.wall_ns // NS_PER_MS + expires_in_ms
+    return TokenMint(SECRET).make(key, TokenClaims(90, seq, wall_ms, "ada"))
+
+
+def test_in_a_grace_nobody_gets_a_fresh_lock() -> None:
+    """A3: an unexpired holder may exist whom nobody living knows."""
+    bench, key = in_grace()
+    assert refused(bench.acquire(key)).code is Code.RECOVERING
+    assert refused(bench.ask(FindOwner(key))).code is Code.RECOVERING
+
+
+def test_in_a_grace_a_holder_comes_back_by_its_token_with_its_generation() -> None:
+    bench, key = in_grace()
+    answer = granted(bench.renew(key, dead_mans_token(key)))
+    assert (answer.generation, answer.owner) == (90, "ada")
+    assert EventKind.READMITTED in {f.kind for f in bench.facts()}
+    assert refused(bench.acquire(key, "bob")).owner == "ada"
+
+
+def test_in_a_grace_a_holder_may_also_release() -> None:
+    bench, key = in_grace()
+    assert bench.unlock(key, dead_mans_token(key)) == Released()
+    assert refused(bench.renew(key, dead_mans_token(key))).code is Code.TOKEN_ON_EXPIRED
+
+
+@pytest.mark.parametrize(
+    "token", ["lr1.forged", dead_mans_token("k", expires_in_ms=-1), dead_mans_token("another key")]
+)
+def test_in_a_grace_no_other_token_is_good(token: str) -> None:
+    bench, key = in_grace()
+    assert refused(bench.renew(key, token)).code is Code.TOKEN_ON_NEW
+
+
+def test_after_the_grace_the_range_is_open_and_old_tokens_are_not() -> None:
+    bench, key = in_grace()
+    bench.live(30_000)
+    assert refused(bench.renew(key, dead_mans_token(key, expires_in_ms=60_000))).code is Code.TOKEN_ON_NEW
+    assert granted(bench.acquire(key, "bob")).owner == "bob"
