@@ -242,8 +242,11 @@ export class HashRing {
       const from = /** @type {number} */ (this.positions[i === 0 ? last : i - 1]);
       const to = /** @type {number} */ (this.positions[i]);
       const open = runs.at(-1);
-      if (open && valueOf(open.at) === valueOf(i)) Object.assign(open, { to, at: i, size: open.size + clockwise(from, to) });
-      else runs.push({ from, to, size: clockwise(from, to), at: i });
+      if (open && valueOf(open.at) === valueOf(i)) {
+        open.to = to;
+        open.at = i;
+        open.size += clockwise(from, to);
+      } else runs.push({ from, to, size: clockwise(from, to), at: i });
     }
     const first = runs[0];
     const final = runs.at(-1);

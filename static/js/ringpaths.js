@@ -66,14 +66,14 @@ export function ringPaths(ring, geometry) {
       if (bands.length > 1 && bands.length < SEAMS_MAX) addSpoke(paths.seams, geometry[role], band.to);
     }
   }
-  for (const band of ring.bands("owner")) {
+  for (const band of ring.down.size > 0 ? ring.bands("owner") : []) {
     if (ring.down.has(band.server)) addArc(paths.orphaned, middle(geometry.primary), band);
   }
-  for (let i = 0; i < ring.size; i += 1) {
-    const node = ring.virtualNode(i);
-    const own = paths.byServer.get(node.server);
-    if (own) addSpoke(own.ticks, geometry.ticks, node.position);
-  }
+  const ticks = ring.servers.map((server) => paths.byServer.get(server)?.ticks);
+  ring.positions.forEach((position, i) => {
+    const path = ticks[/** @type {number} */ (ring.owner[i])];
+    if (path) addSpoke(path, geometry.ticks, position);
+  });
   return paths;
 }
 
