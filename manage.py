@@ -13,11 +13,16 @@ import sys
 from dlmsite.environment import EnvironmentProblem, adopt_arguments, make_data_folder
 
 # The commands that begin an installation; all others expect to find one.
-BEGINNERS = ("up", "migrate")
+BEGINNERS = ("up", "master", "migrate")
 
 
 def main(argv: list[str]) -> int:
     """Run one command; a problem with the environment ends as one line on stderr."""
+    if argv[1:2] == ["node"]:
+        # A lock node knows nothing of Django, and without it is half as large.
+        from lockcore.service.node_main import main as run_node  # noqa: PLC0415
+
+        return run_node(argv[2:])
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dlmsite.settings")
     try:
         from django.core.management import execute_from_command_line  # noqa: PLC0415

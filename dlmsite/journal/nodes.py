@@ -8,11 +8,12 @@ Invariants
 Elsewhere: who looks (dlmsite.operations.watch).
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from dlmsite.journal.models import Node, RingVersion
 
@@ -55,14 +56,14 @@ class NodeBook:
         seen = {sample.label: sample for sample in samples}
         with transaction.atomic():
             rows = {node.label: node for node in Node.objects.all()}
-            for label in seen.keys() - rows.keys():
+            for label in sorted(seen.keys() - rows.keys(), key=lambda name: (len(name), name)):  # n2 before n10
                 rows[label] = Node.objects.create(label=label, address=seen[label].address, color=_free_color(rows))
             for label, row in rows.items():
                 if label in seen:
                     self._fill(row, seen[label], now_ns)
                 else:
                     _forget(row, now_ns)
-            Node.objects.bulk_update(rows.values(), _FIELDS)
+            _update(rows.values())
 
     def _fill(self, row: Node, sample: NodeSample, now_ns: int) -> None:
         row.address = sample.address
@@ -93,6 +94,20 @@ _FIELDS: Final = (
     "address", "incarnation", "pid", "state", "view", "held_primary", "held_backup", "gauges", "ops_per_s",
     "heartbeat_at_ns", "updated_at_ns",
 )  # fmt: skip
+
+
+def _update(rows: Iterable[Node]) -> None:
+    """Twice a second for every node: bulk_update's one long CASE per column costs ten times as much."""
+    quote = connection.ops.quote_name
+    assignments = ", ".join(f"{quote(name)} = %s" for name in _FIELDS)
+    # Names come from the constant above.
+    statement = f"UPDATE {quote(Node._meta.db_table)} SET {assignments} WHERE {quote('id')} = %s"  # noqa: S608, SLF001
+    values = [
+        [json.dumps(row.gauges) if name == "gauges" else getattr(row, name) for name in (*_FIELDS, "id")]
+        for row in rows
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(statement, values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,213 @@
+"""The helm: claims what operators asked for, has it done, and says how it ended.
+
+An action is done when the master shows its result, not when a signal was sent or a process was started.
+
+Invariants
+  H1  Every claimed action ends, done or failed, within its deadline.
+  H2  At most one action at a time on one target.
+Elsewhere: processes (supervisor), rows (requests), the workload's process (workload).
+"""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from itertools import count
+from signal import SIGKILL, SIGTERM
+from typing import Final, Protocol
+
+from django.db import DatabaseError
+
+from dlmsite.operations import requests
+from dlmsite.operations.models import OperatorAction
+from dlmsite.operations.ports import EventSink, Master, RunInJournal
+from dlmsite.operations.seats import NODES_MAX, next_label
+from dlmsite.operations.supervisor import OperationProblem, Seat, Supervisor, describe_end
+from lockcore.core.events import Event, EventBatch, EventKind, NumberedEvent
+from lockcore.core.view import MemberId
+
+log = logging.getLogger(__name__)
+
+POLL_S: Final = 0.2
+LOOK_S: Final = 0.05
+KILL_S: Final = 10.0
+LEAVE_S: Final = 20.0
+"""A node gives itself ten seconds to hand over; its successor needs a moment as well."""
+JOIN_S: Final = 30.0
+
+
+class Workload(Protocol):
+    """The clients that keep the picture alive."""
+
+    async def switch(self, *, on: bool) -> str:
+        """Start or stop them; return what to tell. Raises OperationProblem."""
+
+
+class Helm:
+    """Carries out operators' actions.
+
+    Args:
+        supervisor: owns the processes.
+        master: shows results.
+        workload: what `workload` actions switch.
+        sink: takes the events that tell of actions.
+        run: runs a function in the journal's thread.
+    """
+
+    def __init__(
+        self, supervisor: Supervisor, master: Master, workload: Workload, sink: EventSink, run: RunInJournal
+    ) -> None:
+        self._supervisor = supervisor
+        self._master = master
+        self._workload = workload
+        self._sink = sink
+        self._run = run
+        self._incarnation = time.time_ns()
+        self._numbers = count(1)
+        self._targets: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._deeds: dict[str, Callable[[OperatorAction], Awaitable[str]]] = {
+            "kill": self._kill,
+            "stop": self._stop,
+            "restart": self._restart,
+            "add": self._add,
+            "workload": self._switch_workload,
+        }
+
+    async def run(self) -> None:
+        """Claim and carry out, until cancelled."""
+        await self._run(requests.abandon)
+        while True:
+            try:
+                for action in await self._run(requests.claim):
+                    task = asyncio.create_task(self._carry_out(action))
+                    self._under_way.add(task)
+                    task.add_done_callback(self._under_way.discard)
+            except DatabaseError as error:
+                log.warning("actions cannot be read: %s", error)
+            await asyncio.sleep(POLL_S)
+
+    async def _carry_out(self, action: OperatorAction) -> None:
+        label = f"{action.what} {action.target}".strip()
+        self._tell(action, f"{action.who}: {label} requested")
+        done = False
+        try:
+            async with self._targets[action.target or action.what]:
+                detail = await self._deeds[action.what](action)
+            done = True
+        except OperationProblem as problem:
+            detail = str(problem)
+        except KeyError:
+            detail = f"{action.what!r} is nothing that can be done"
+        except Exception:
+            log.exception("action %d (%s) failed unexpectedly", action.pk, label)
+            detail = "failed unexpectedly: see the site's log"
+        await self._insist_on_end(action, done=done, detail=detail)
+        label = f"{action.what} {action.target}".strip()
+        self._tell(action, f"{action.who}: {label} {'done' if done else 'failed'}: {detail}")
+
+    async def _insist_on_end(self, action: OperatorAction, *, done: bool, detail: str) -> None:
+        while True:
+            try:
+                await self._run(lambda: requests.finish(action.pk, done=done, detail=detail, target=action.target))
+            except DatabaseError:  # the recorder says what is wrong with it
+                await asyncio.sleep(1)
+            else:
+                return
+
+    def _tell(self, action: OperatorAction, detail: str) -> None:
+        seat = self._supervisor.seats.get(action.target)
+        event = Event(EventKind.OPERATOR, owner=action.who, peer=seat.address if seat else "", detail=detail)
+        told = NumberedEvent(next(self._numbers), time.time_ns(), event)
+        task = asyncio.ensure_future(self._sink(EventBatch("site", self._incarnation, (told,))))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    # --- deeds ------------------------------------------------------------------------------------------------------
+
+    async def _kill(self, action: OperatorAction) -> str:
+        seat = self._supervisor.send(action.target, SIGKILL)
+        pid = await self._ended(seat, KILL_S, "SIGKILL")
+        view = await self._left_the_view(seat)
+        return f"process {pid} was killed{view}"
+
+    async def _stop(self, action: OperatorAction) -> str:
+        seat = self._supervisor.send(action.target, SIGTERM)
+        pid = await self._ended(seat, LEAVE_S, "a goodbye")
+        view = await self._left_the_view(seat)
+        return f"process {pid} has left: {describe_end(seat)}{view}"
+
+    async def _restart(self, action: OperatorAction) -> str:
+        seat = self._supervisor.seats.get(action.target)
+        if seat is None:
+            raise OperationProblem(f"there is no node {action.target}")
+        if seat.alive:
+            self._supervisor.send(action.target, SIGTERM)
+            await self._ended(seat, LEAVE_S, "a goodbye")
+        return await self._joined(self._supervisor.start(action.target))
+
+    async def _add(self, action: OperatorAction) -> str:
+        label = next_label(self._supervisor.seats)
+        if label is None:
+            raise OperationProblem(f"all {NODES_MAX} labels are in use: restart a node that was stopped")
+        action.target = label
+        return await self._joined(self._supervisor.start(label))
+
+    async def _switch_workload(self, action: OperatorAction) -> str:
+        return await self._workload.switch(on=action.target == "on")
+
+    # --- results ----------------------------------------------------------------------------------------------------
+
+    async def _ended(self, seat: Seat, within_s: float, by: str) -> int:
+        process = seat.process
+        if process is None:
+            raise OperationProblem(f"{seat.label} is not running")
+        self._supervisor.member_of(seat)  # while the master still knows it
+        try:
+            await asyncio.wait_for(process.exited.wait(), within_s)
+        except TimeoutError:
+            raise OperationProblem(f"process {process.pid} has not ended within {within_s:.0f} s of {by}") from None
+        return process.pid
+
+    async def _left_the_view(self, seat: Seat) -> str:
+        member = self._supervisor.member_of(seat)
+        if member is None:
+            return "; it had never joined the ring"
+        if not await _comes_true(lambda: not self._is_up(member), KILL_S):
+            raise OperationProblem(f"{seat.label} has ended, but the master has not taken it out of the ring")
+        view = self._master.view
+        return f"; out of the ring in view {view.number}" if view else ""
+
+    async def _joined(self, seat: Seat) -> str:
+        process = seat.process
+        if process is None:
+            raise OperationProblem(f"{seat.label} was not started")
+        await _comes_true(lambda: not seat.alive or self._has_settled(seat), JOIN_S)
+        if not seat.alive:
+            last = self._supervisor.logs.last_line(seat.label)
+            raise OperationProblem(f"{seat.label} ended at once ({describe_end(seat)}): {last or 'it printed nothing'}")
+        view = self._master.view
+        if view is None or not self._has_settled(seat):
+            raise OperationProblem(
+                f"{seat.label} runs (process {process.pid}) but has not joined the ring within {JOIN_S:.0f} s"
+            )
+        return f"process {process.pid} has joined in view {view.number}"
+
+    def _is_up(self, member: MemberId) -> bool:
+        view = self._master.view
+        return view is not None and view.is_up(member)
+
+    def _has_settled(self, seat: Seat) -> bool:
+        member = self._supervisor.member_of(seat)
+        return member is not None and self._is_up(member) and self._master.settled
+
+
+async def _comes_true(condition: Callable[[], bool], within_s: float) -> bool:
+    """Say whether it became true in time."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() >= deadline:
+            return False
+        await asyncio.sleep(LOOK_S)
+    return True

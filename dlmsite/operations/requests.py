@@ -1,0 +1,93 @@
+"""Asking for actions, claiming them, saying how they ended: the rows of OperatorAction.
+
+Synchronous. The page asks, in whatever process it runs; the supervisor's process looks for requests and claims them.
+
+Invariants
+  O1  Every step is one UPDATE that names the state before (compare and set): of two who claim, one gets it.
+Elsewhere: doing (helm), who may ask (dlmsite.dashboard).
+"""
+
+import time
+from typing import Final
+
+from dlmsite.operations.models import ActionState, Helm, OperatorAction
+
+DETAIL_CHARS_MAX: Final = 1000
+PRESENT_NS: Final = 5_000_000_000
+"""A supervisor that has not written for so long is not there."""
+STALE_NS: Final = 30_000_000_000
+"""Nobody expects a request this old to be carried out any more."""
+
+
+def ask(who: str, what: str, target: str) -> OperatorAction:
+    """Write a request down."""
+    return OperatorAction.objects.create(who=who, what=what, target=target, requested_at_ns=time.time_ns())
+
+
+def refuse(who: str, what: str, target: str, why: str) -> OperatorAction:
+    """Write down that somebody asked for what they may not have, or what is not possible."""
+    now_ns = time.time_ns()
+    return OperatorAction.objects.create(
+        who=who,
+        what=what,
+        target=target[:64],
+        state=ActionState.FAILED,
+        detail=why[:DETAIL_CHARS_MAX],
+        requested_at_ns=now_ns,
+        ended_at_ns=now_ns,
+    )
+
+
+def claim() -> list[OperatorAction]:
+    """Take the requests that nobody else takes, oldest first."""
+    return [
+        action
+        for action in OperatorAction.objects.filter(state=ActionState.REQUESTED).order_by("id")[:16]
+        if _step(action.pk, ActionState.REQUESTED, state=ActionState.RUNNING, started_at_ns=time.time_ns())
+    ]
+
+
+def finish(action_id: int, *, done: bool, detail: str, target: str) -> bool:
+    """Say how a running action ended; False if it was not running."""
+    return _step(
+        action_id,
+        ActionState.RUNNING,
+        state=ActionState.DONE if done else ActionState.FAILED,
+        detail=detail[:DETAIL_CHARS_MAX],
+        target=target,
+        ended_at_ns=time.time_ns(),
+    )
+
+
+def abandon() -> None:
+    """At the supervisor's start: end what its predecessor left, and requests that are too old to be meant."""
+    now_ns = time.time_ns()
+    OperatorAction.objects.filter(state=ActionState.RUNNING).update(
+        state=ActionState.FAILED,
+        detail="the site ended while this was running: look at the node's state",
+        ended_at_ns=now_ns,
+    )
+    old = OperatorAction.objects.filter(state=ActionState.REQUESTED, requested_at_ns__lt=now_ns - STALE_NS)
+    old.update(state=ActionState.FAILED, detail="no supervisor was running", ended_at_ns=now_ns)
+
+
+def open_action_on(target: str) -> OperatorAction | None:
+    """Return an action on the target that has not ended."""
+    states = (ActionState.REQUESTED, ActionState.RUNNING)
+    return OperatorAction.objects.filter(target=target, state__in=states).order_by("-id").first()
+
+
+def present_helm() -> Helm | None:
+    """Return the supervisor's row if it is there."""
+    return Helm.objects.filter(pk=1, at_ns__gte=time.time_ns() - PRESENT_NS).first()
+
+
+def note_helm(*, available: bool, on: bool) -> None:
+    """The supervisor is there, and this is how its workload is."""
+    values = {"at_ns": time.time_ns(), "workload_available": available, "workload_on": on}
+    if not Helm.objects.filter(pk=1).update(**values):
+        Helm.objects.create(pk=1, **values)
+
+
+def _step(action_id: int, before: ActionState, **values: object) -> bool:
+    return OperatorAction.objects.filter(pk=action_id, state=before).update(**values) == 1
