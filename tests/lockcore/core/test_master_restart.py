@@ -1,0 +1,172 @@
+"""A master that dies and comes back, with its journal or without.
+
+Elsewhere: its ordinary life (test_master), the journal's content (test_ledger).
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lockcore.core.limits import LEASE_MS_MAX, NODE_LEASE_MARGIN_MS, NODE_LEASE_MS
+from lockcore.core.region import EVERYWHERE
+from lockcore.core.view import MemberId
+from tests.lockcore.core.desk import WALL_NS, Desk, closed
+from tests.lockcore.core.test_ledger import owed
+
+SILENT_MS = NODE_LEASE_MS + NODE_LEASE_MARGIN_MS
+
+
+def come_back(old: Desk, new: Desk, *addresses: str) -> None:
+    """Have nodes of the old life connect to the new master with the view they know."""
+    for address in addresses:
+        new.join(address, view=old.view, floor=old.view.number)
+
+
+@pytest.mark.parametrize("with_journal", [True, False])
+@pytest.mark.parametrize("wall_ms", [0, -3_600_000])
+def test_versions_rise_across_a_restart_whatever_the_clock_says(with_journal: bool, wall_ms: int) -> None:  # noqa: FBT001 - a parameter of pytest
+    """M1, W12: the larger of the clock, the journal + 1 and what nodes report + 1."""
+    old = Desk()
+    old.start("a:1", "b:2")
+    new = old.restarted(with_journal=with_journal, wall_ms=wall_ms)
+    come_back(old, new, "a:1", "b:2")
+    new.join("c:3")
+    new.live(8_000)
+    assert new.up() == {"a:1", "b:2", "c:3"}
+    assert all(v.number > old.view.number for v in new.views())
+    assert new.view.version > old.view.version
+
+
+def test_a_new_view_is_above_the_generations_granted_under_a_faster_clock() -> None:
+    """Else a node that adopts it would grant below what it has granted."""
+    desk = Desk()
+    a, _ = desk.start("a:1", "b:2")
+    a.floor = WALL_NS + 10**15
+    desk.live(500)
+    desk.join("c:3")
+    desk.live(1_500)
+    assert desk.view.number > a.floor
+
+
+def test_a_restarted_master_publishes_nothing_while_its_members_come_back() -> None:
+    """M5, W13: SeaweedFS's publishes a ring of whoever was first."""
+    old = Desk()
+    old.start("a:1", "b:2", "c:3")
+    new = old.restarted()
+    come_back(old, new, "a:1")
+    new.live(SILENT_MS - 200)
+    assert new.views() == []
+    come_back(old, new, "b:2", "c:3")
+    new.live(5_000)
+    assert new.views() == []
+    assert new.view.number == old.view.number
+    assert new.master.settled
+
+
+def test_a_join_waits_until_the_known_members_are_back() -> None:
+    """M5."""
+    old = Desk()
+    old.start("a:1", "b:2")
+    new = old.restarted()
+    new.join("c:3")
+    come_back(old, new, "a:1")
+    new.live(SILENT_MS - 200)
+    assert new.views() == []
+    come_back(old, new, "b:2")
+    new.live(1_500)
+    assert new.up() == {"a:1", "b:2", "c:3"}
+
+
+def test_a_known_member_that_does_not_come_back_is_marked_down_after_the_node_lease() -> None:
+    old = Desk()
+    old.start("a:1", "b:2", "c:3")
+    new = old.restarted()
+    come_back(old, new, "a:1", "c:3")
+    new.live(SILENT_MS + 100)
+    assert new.up() == {"a:1", "c:3"}
+    assert new.view.graces == ()
+
+
+def test_all_members_that_died_with_the_master_leave_a_grace() -> None:
+    old = Desk()
+    old.start("a:1", "b:2")
+    new = old.restarted()
+    new.live(SILENT_MS + 100)
+    new.join("a:1", incarnation=2)
+    new.live(2_000)
+    assert new.view.is_up(MemberId("a:1", 2))
+    assert owed(new.view) == EVERYWHERE
+
+
+def test_a_master_without_a_journal_waits_out_the_longest_lease() -> None:
+    """It cannot know who died, nor what they held: nodes serve on, and nobody new is granted what may be held."""
+    old = Desk()
+    old.start("a:1", "b:2")
+    new = old.restarted(with_journal=False)
+    come_back(old, new, "a:1", "b:2")
+    new.live(SILENT_MS - 100)
+    assert new.views() == []
+    new.live(300)
+    assert new.up() == {"a:1", "b:2"}
+    assert owed(new.view) == EVERYWHERE
+    assert new.view.previous == 0
+    new.live(LEASE_MS_MAX)
+    assert new.view.graces == ()
+
+
+def test_a_first_start_owes_nothing() -> None:
+    """An empty cluster has no past: its first lock is granted at once."""
+    desk = Desk()
+    desk.start("a:1")
+    assert desk.view.graces == ()
+
+
+def test_a_journal_survives_json_and_gives_the_same_view() -> None:
+    old = Desk()
+    _, b, _ = old.start("a:1", "b:2", "c:3")
+    old.die(b)
+    new = Desk(json.loads(json.dumps(old.journal())), now_ms=old.now_ms)
+    assert new.view == old.view
+    assert new.up() == {"a:1", "c:3"}
+
+
+def test_a_death_before_the_restart_and_one_after_it_leave_a_grace() -> None:
+    """A pair is lost however the two deaths are spread over the master's lives."""
+    old = Desk()
+    a, b, c = old.start("a:1", "b:2", "c:3")
+    a.settles = c.settles = False
+    old.die(b)
+    new = old.restarted()
+    come_back(old, new, "c:3")
+    new.live(SILENT_MS + 100)
+    assert new.up() == {"c:3"}
+    assert owed(new.view)
+
+
+def test_a_member_of_a_newer_view_than_the_journals_makes_the_past_unknown() -> None:
+    """The journal was restored from a backup, or its disk was full: it must not be believed."""
+    old = Desk()
+    old.start("a:1", "b:2")
+    stale = old.journal()
+    old.join("c:3")
+    old.live(1_500)
+    new = Desk(stale, now_ms=old.now_ms)
+    come_back(old, new, "a:1", "b:2", "c:3")
+    new.live(4_000)
+    assert new.view.number > old.view.number
+    assert owed(new.view) == EVERYWHERE
+
+
+def test_a_clean_close_leaves_only_the_longest_farewell_to_the_next_start() -> None:
+    old = Desk()
+    old.start("a:1", "b:2")
+    closed(old, 3_000, 7_000)
+    new = old.restarted(after_ms=2_000)
+    new.join("a:1", incarnation=2)
+    new.live(1_200)
+    assert new.view.is_up(MemberId("a:1", 2))
+    assert [g.remaining_ms for g in new.view.graces] == [7_000 - 2_000 - 1_200]
+    new.live(4_000)
+    assert new.view.graces == ()
