@@ -1,0 +1,12 @@
+"""The client: take a lock, keep it, and know at once when it is lost.
+
+Asyncio first (`client.LockClient`), with a thin blocking face (`blocking`).
+
+    machine, route, retry, check    pure: the life of a lock, where to ask, when again, what is valid
+    link, pool, calls               one stream per node, all streams, one operation until it is answered
+    live, client                    what users hold
+    blocking                        the same for programs without an event loop
+    run, leash, workload            what `manage.py lock` and `manage.py workload` call
+
+Elsewhere: what a node answers (lockcore.core.serving), bytes (lockcore.wire).
+"""

@@ -1,0 +1,127 @@
+"""What a user may pass in, checked before anything is sent.
+
+Nodes check the same (lockcore.core.requests.fault_of); here the answer comes
+at once, and names the argument.
+
+Invariants
+  V1  Whatever passes here is not INVALID to a node.
+Elsewhere: the bounds and their reasons (lockcore.core.limits).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from lockcore.core.limits import (
+    KEY_BYTES_MAX,
+    LEASE_MS_MAX,
+    LEASE_MS_MIN,
+    OWNER_BYTES_MAX,
+    REQUEST_TIMEOUT_MS_MAX,
+    TOKEN_BYTES_MAX,
+)
+from lockcore.errors import InvalidRequest
+from lockcore.wire.addresses import PORT_MAX, grpc_target, host_of
+
+SEEDS_MAX: Final = 64
+MS_PER_S: Final = 1_000
+
+
+def key_of(key: object) -> str:
+    """Return a key that can be one."""
+    size = _utf8_size("key", key)
+    if not 0 < size <= KEY_BYTES_MAX:
+        raise InvalidRequest(f"a key has 1 to {KEY_BYTES_MAX} bytes of UTF-8; this one has {size}: choose another name")
+    return str(key)
+
+
+def owner_of(owner: object) -> str:
+    """Return an owner that can be one. Empty is allowed, but tells people nothing."""
+    size = _utf8_size("owner", owner)
+    if size > OWNER_BYTES_MAX:
+        raise InvalidRequest(f"an owner has at most {OWNER_BYTES_MAX} bytes; this one has {size}: shorten it")
+    return str(owner)
+
+
+def token_of(token: object) -> str:
+    """Return a renew token that can be one."""
+    if not isinstance(token, str) or not 0 < len(token) <= TOKEN_BYTES_MAX or not token.isascii():
+        raise InvalidRequest("this is no renew token: pass the one of the last grant or renewal, unchanged")
+    return token
+
+
+def ttl_ms_of(ttl: object) -> int:
+    """Return a TTL given in seconds, in whole milliseconds."""
+    low, high = LEASE_MS_MIN / MS_PER_S, LEASE_MS_MAX / MS_PER_S
+    seconds = _number("ttl", ttl)
+    ttl_ms = round(seconds * MS_PER_S) if math.isfinite(seconds) else -1
+    if not LEASE_MS_MIN <= ttl_ms <= LEASE_MS_MAX:
+        raise InvalidRequest(f"a ttl lasts {low} to {high:.0f} seconds, not {ttl}: ask for less, it is renewed anyway")
+    return ttl_ms
+
+
+def wait_ms_of(wait: object) -> int | None:
+    """Return a time to wait given in seconds, in milliseconds; None is for ever."""
+    if wait is None:
+        return None
+    seconds = _number("wait", wait)
+    if not 0 <= seconds < math.inf:
+        raise InvalidRequest(f"wait is None (for ever) or seconds from 0 up, not {wait}")
+    return round(seconds * MS_PER_S)
+
+
+def timeout_ms_of(timeout: object) -> int:
+    """Return a timeout given in seconds, in milliseconds."""
+    seconds = _number("timeout", timeout)
+    high_s = REQUEST_TIMEOUT_MS_MAX // MS_PER_S
+    if not 0 < seconds <= high_s:
+        raise InvalidRequest(f"a timeout lasts more than 0 and at most {high_s} seconds, not {timeout}")
+    return max(1, round(seconds * MS_PER_S))
+
+
+def seeds_of(target: object) -> tuple[str, ...]:
+    """Return the gRPC addresses in a target.
+
+    Args:
+        target: `host:grpcPort` or `host:port.grpcPort`, joined by commas or blanks.
+    Raises:
+        InvalidRequest: none, too many, or one that is no address.
+    """
+    if not isinstance(target, str):
+        raise InvalidRequest(f"a target is a text such as 127.0.0.1:18001,127.0.0.1:18002, not {type(target).__name__}")
+    names = target.replace(",", " ").split()
+    if not 0 < len(names) <= SEEDS_MAX:
+        raise InvalidRequest(
+            f"a target names 1 to {SEEDS_MAX} lock nodes, this one {len(names)}: write host:grpcPort,host:grpcPort"
+        )
+    return tuple(dict.fromkeys(_seed(name) for name in names))
+
+
+def _seed(name: str) -> str:
+    try:
+        if "." in name.rpartition(":")[2]:
+            return grpc_target(name)
+        host, port = host_of(name), name.rpartition(":")[2]
+        grpc_target(f"{name}.{port}")  # host and port can be such
+    except ValueError:
+        raise InvalidRequest(
+            f"{name[:80]!r} is no address of a lock node: write host:grpcPort, as in 127.0.0.1:18001, "
+            f"or host:port.grpcPort, as in 127.0.0.1:8001.18001; ports go to {PORT_MAX}"
+        ) from None
+    return f"{host}:{int(port)}"
+
+
+def _utf8_size(what: str, text: object) -> int:
+    if not isinstance(text, str):
+        raise InvalidRequest(f"a {what} is a text (str), not {type(text).__name__}")
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        raise InvalidRequest(f"this {what} is not valid Unicode: it holds a lone surrogate") from None
+
+
+def _number(what: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidRequest(f"{what} is a number of seconds, not {type(value).__name__}")
+    return float(value)

@@ -1,0 +1,132 @@
+"""All conversations of one client, and the newest view they have brought.
+
+At least two streams are kept open where there are two nodes, so that a view
+arrives also when the node that is being asked has stopped without a word.
+
+Invariants
+  P1  The view never goes back.
+  P2  Whoever waits for a node that a new view shows as gone is told at once.
+Elsewhere: which node to ask (route).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Final
+
+from lockcore.client.link import Link
+from lockcore.client.route import target_of
+
+if TYPE_CHECKING:
+    from lockcore.core.view import View
+    from lockcore.wire.codec import ViewState
+
+WATCHED: Final = 2
+LINKS_MAX: Final = 512
+LOOK_S: Final = 0.5
+
+
+class Pool:
+    """Links by gRPC target.
+
+    Args:
+        seeds: targets given by the user.
+    """
+
+    def __init__(self, seeds: tuple[str, ...]) -> None:
+        self.seeds = seeds
+        self.view: View | None = None
+        self.settled = False
+        self._links: dict[str, Link] = {}
+        self._first_view = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+
+    # --- for calls -----------------------------------------------------------------------
+
+    def link(self, target: str) -> Link:
+        """Return the conversation with a node, made at first need."""
+        self._keep()
+        found = self._links.get(target)
+        if found is None:
+            found = self._links[target] = Link(target, self._take_view)
+        return found
+
+    def usable(self, target: str) -> bool:
+        """Say whether a node is not known to be unreachable now."""
+        link = self._links.get(target)
+        return link is None or link.usable
+
+    async def first_view(self) -> View:
+        """Wait for a view."""
+        self._keep()
+        while self.view is None:
+            await self._first_view.wait()
+        return self.view
+
+    def problems(self) -> str:
+        """Return why each node is silent, for people."""
+        told = [
+            f"{target}: {link.problem}" for target, link in self._links.items() if link.problem and not link.talking
+        ]
+        return "; ".join(told[:8]) or f"{', '.join(self.seeds[:8])}: no answer"
+
+    async def close(self) -> None:
+        """End all conversations."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+            self._keeper = None
+        links, self._links = list(self._links.values()), {}
+        await asyncio.gather(*(link.close() for link in links))
+
+    # --- views ------------------------------------------------------------------------------
+
+    def _take_view(self, state: ViewState) -> None:
+        view = state.view
+        if self.view is not None and view.number <= self.view.number:
+            self.settled |= state.settled and view.number == self.view.number
+            return
+        self.view, self.settled = view, state.settled
+        self._first_view.set()
+        living = {target_of(address) for address in view.up}
+        named = {target_of(member.address) for member in view.members}
+        for target, link in self._links.items():
+            if target in named and target not in living:
+                link.abandon(f"{target} was marked down")
+        self._forget_strangers(named)
+
+    def _forget_strangers(self, named: set[str | None]) -> None:
+        """Close conversations with nodes that are neither members nor seeds (bounds the number)."""
+        if len(self._links) <= LINKS_MAX:
+            return
+        for target in [t for t in self._links if t not in named and t not in self.seeds]:
+            task = asyncio.get_running_loop().create_task(self._links.pop(target).close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    _closing: set[asyncio.Task[None]] = set()  # noqa: RUF012 - keeps tasks alive until they are done, whoever's they are
+
+    # --- keeping streams open ---------------------------------------------------------------
+
+    def _keep(self) -> None:
+        if self._keeper is None:
+            self._keeper = asyncio.get_running_loop().create_task(self._keep_watching())
+
+    async def _keep_watching(self) -> None:
+        while True:
+            self._open_some()
+            await asyncio.sleep(LOOK_S * random.uniform(0.8, 1.2))  # noqa: S311 - spreads clients, guards nothing
+
+    def _open_some(self) -> None:
+        known = list(self.seeds)
+        if self.view is not None:
+            known = [target for address in self.view.up if (target := target_of(address))] + known
+        wanted = WATCHED - sum(link.talking for link in self._links.values())
+        for target in dict.fromkeys(known):
+            if wanted <= 0:
+                return
+            link = self.link(target)
+            if not link.talking and link.usable:
+                link.open()
+                wanted -= 1
