@@ -2,4 +2,8 @@
 
 from typing import Any
 
-websocket_urlpatterns: list[Any] = []
+from django.urls import path
+
+from dlmsite.dashboard.consumers import LiveConsumer
+
+websocket_urlpatterns: list[Any] = [path("ws/live/", LiveConsumer.as_asgi())]

@@ -1,6 +1,16 @@
 """URLs of the dashboard."""
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
+
+from dlmsite.dashboard import actions, api, views
 
 app_name = "dashboard"
-urlpatterns: list[URLPattern] = []
+urlpatterns: list[URLPattern] = [
+    path("", views.ring, name="ring"),
+    path("api/snapshot/", api.snapshot, name="snapshot"),
+    path("api/events/", api.events, name="events"),
+    path("api/find/", api.find, name="find"),
+    path("api/nodes/", actions.add_node, name="add"),
+    path("api/nodes/<str:label>/<str:what>/", actions.act_on_node, name="act"),
+    path("api/workload/", actions.switch_workload, name="workload"),
+]

@@ -109,7 +109,7 @@ class Command(BaseCommand):
             application_close_timeout=2,
             server_name="lockring",
         )
-        reactor.callLater(0, run.begin)  # callWhenRunning would call before the loop runs
+        run.begin_soon()
         server.run()
         page.close()
         if run.failure:
@@ -133,7 +133,11 @@ class _Run:
         self._end = asyncio.Event()
         self.failure = ""
 
-    def begin(self) -> None:
+    def begin_soon(self) -> None:
+        # callWhenRunning would call before the loop runs.
+        self._reactor.callLater(0, self._begin)
+
+    def _begin(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._on_signal)

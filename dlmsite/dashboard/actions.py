@@ -1,0 +1,111 @@
+"""What operators can ask for over HTTP.
+
+A POST writes a request down and answers 202; whether it worked is told by the action's row and by the cluster's events.
+
+Invariants
+  A1  Whoever may not act gets 403 and leaves a failed OperatorAction behind; so does what is not possible.
+Elsewhere: doing it (dlmsite.operations.helm).
+"""
+
+import json
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final
+
+from asgiref.sync import async_to_sync
+from django.http import HttpRequest, HttpResponse
+
+from dlmsite.access.roles import can_operate
+from dlmsite.dashboard import picture
+from dlmsite.dashboard.gate import answer, json_view
+from dlmsite.dashboard.problems import Refusal
+from dlmsite.journal.models import Node
+from dlmsite.journal.recorder import send_hint
+from dlmsite.operations import requests
+from dlmsite.operations.models import Helm
+from dlmsite.operations.seats import NODES_MAX, next_label
+
+Check = Callable[[Helm], None]
+
+DEEDS: Final = {"kill": "be killed", "stop": "be stopped", "restart": "be restarted"}
+ENDED: Final = frozenset({"killed", "stopped"})
+NO_HELM: Final = "Nobody here can start or end processes: this cluster was not started with `manage.py up`."
+
+
+@json_view("POST")
+def add_node(request: HttpRequest) -> HttpResponse:
+    """Ask for one more node."""
+    return _ask(request, "add", "", _check_add)
+
+
+@json_view("POST")
+def act_on_node(request: HttpRequest, label: str, what: str) -> HttpResponse:
+    """Ask for a node to be killed, stopped or restarted."""
+    if what not in DEEDS:
+        raise Refusal(HTTPStatus.NOT_FOUND, "No such action", f"A node can {', '.join(DEEDS.values())}.")
+    return _ask(request, what, label, lambda helm: _check_node(helm, label, what))
+
+
+@json_view("POST")
+def switch_workload(request: HttpRequest) -> HttpResponse:
+    """Ask for the workload to be on or off."""
+    try:
+        on = json.loads(request.body)["on"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        on = None
+    if not isinstance(on, bool):
+        text = 'Say {"on": true} or {"on": false}.'
+        raise Refusal(HTTPStatus.BAD_REQUEST, "Invalid request", text)
+    return _ask(request, "workload", "on" if on else "off", _check_workload)
+
+
+def _ask(request: HttpRequest, what: str, target: str, check: Check) -> HttpResponse:
+    who = request.user.get_username()
+    try:
+        check(_helm_for(request))
+    except Refusal as refusal:
+        requests.refuse(who, what, target, f"refused: {refusal.detail}")
+        async_to_sync(send_hint)()
+        raise
+    action = requests.ask(who, what, target)
+    async_to_sync(send_hint)()
+    return answer({"action": picture.action_of(action)}, HTTPStatus.ACCEPTED)
+
+
+def _helm_for(request: HttpRequest) -> Helm:
+    if not can_operate(request.user):
+        text = "You are a viewer: you see everything, and only an operator may act."
+        raise Refusal(HTTPStatus.FORBIDDEN, "Not allowed", text)
+    helm = requests.present_helm()
+    if helm is None:
+        raise Refusal(HTTPStatus.CONFLICT, "Not possible", NO_HELM)
+    return helm
+
+
+def _check_add(helm: Helm) -> None:
+    del helm
+    if next_label(set(Node.objects.values_list("label", flat=True))) is None:
+        text = f"All {NODES_MAX} labels are in use. Restart a node that was stopped instead."
+        raise Refusal(HTTPStatus.CONFLICT, "Not possible", text)
+
+
+def _check_node(helm: Helm, label: str, what: str) -> None:
+    del helm
+    node = Node.objects.filter(label=label).first()
+    if node is None:
+        text = f"There is no node {label[:64]!r}. Look at the table of nodes for those there are."
+        raise Refusal(HTTPStatus.NOT_FOUND, "No such node", text)
+    if node.pid is None and node.state not in ENDED:
+        text = f"The process of {label} was not started here, so nobody here can touch it."
+        raise Refusal(HTTPStatus.CONFLICT, "Not possible", text)
+    if what != "restart" and node.pid is None:
+        raise Refusal(HTTPStatus.CONFLICT, "Not possible", f"{label} is not running: it was {node.state}.")
+    other = requests.open_action_on(label)
+    if other is not None:
+        text = f"{other.who} has asked for {label} to {DEEDS.get(other.what, 'change')} just now. Wait for that to end."
+        raise Refusal(HTTPStatus.CONFLICT, "Not possible", text)
+
+
+def _check_workload(helm: Helm) -> None:
+    if not helm.workload_available:
+        raise Refusal(HTTPStatus.CONFLICT, "Not possible", "There is no workload to switch here.")

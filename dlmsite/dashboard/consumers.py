@@ -1,0 +1,222 @@
+"""One browser's live connection.
+
+    hello, then a snapshot (or, after a short break, a delta), then deltas
+
+Invariants
+  C1  Only who may see gets anything, and only as long as they may: asked again every ALLOWED_EVERY_S.
+  C2  At most one message per PUSH_EVERY_S, whatever the load; what happens meanwhile comes together in the next.
+  C3  A delta holds at most DELTA_EVENTS_MAX events. Who is further behind gets a snapshot.
+  C4  Whatever a browser sends, the worst it gets is an explanation; the socket stays open.
+Elsewhere: reading rows (feed), the same origin (dlmsite.origin), the size of frames (Daphne's settings in `up`).
+"""
+
+import asyncio
+import json
+import logging
+import time
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.contrib.auth import get_user_model
+from django.db import DatabaseError
+
+from dlmsite.access.roles import can_operate, can_view
+from dlmsite.dashboard import picture
+from dlmsite.dashboard.feed import Feed, dumps, feed
+
+log = logging.getLogger(__name__)
+
+PUSH_EVERY_S: Final = 0.1
+DELTA_EVENTS_MAX: Final = 1_000
+ALLOWED_EVERY_S: Final = 10.0
+TEXT_CHARS_MAX: Final = 4_096
+ID_MAX: Final = (1 << 63) - 1
+CLOSE_NOT_ALLOWED: Final = 4403
+CLOSE_TRY_AGAIN: Final = 1013
+
+
+class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ships no types
+    """Pushes what happens to one browser."""
+
+    _task: asyncio.Task[None] | None = None
+
+    # --- the socket -------------------------------------------------------------------------------------------------
+
+    async def connect(self) -> None:
+        """Let a logged-in viewer in; everybody else is refused with the handshake."""
+        rights = await self._rights()
+        if rights is None:
+            await self.close()
+            return
+        await self.accept()
+        await self._say_hello(operate=rights)
+        self._task = asyncio.create_task(self._push(_after(self.scope)))
+
+    async def disconnect(self, code: int) -> None:
+        """Stop pushing."""
+        del code
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Answer a ping; explain anything else."""
+        del bytes_data
+        fault = _fault_of(text_data)
+        if fault:
+            await self._send({"type": "error", "detail": fault})
+        else:
+            await self._send({"type": "pong", "server_time_ms": time.time() * 1000})
+
+    async def _send(self, message: picture.Json) -> None:
+        await self.send(text_data=dumps(message))
+
+    # --- who --------------------------------------------------------------------------------------------------------
+
+    async def _rights(self) -> bool | None:
+        """Say whether the user may operate; None if they may not even see (any more)."""
+        rights: bool | None = await database_sync_to_async(_rights)(self.scope.get("user"), self.scope.get("session"))
+        return rights
+
+    async def _say_hello(self, *, operate: bool) -> None:
+        self._operate = operate
+        user = self.scope["user"].get_username()
+        await self._send({"type": "hello", "user": user, "can_operate": operate, "server_time_ms": time.time() * 1000})
+
+    async def _check_rights(self) -> None:
+        rights = await self._rights()
+        if rights is None:
+            await self.close(code=CLOSE_NOT_ALLOWED)
+        elif rights is not self._operate:
+            await self._say_hello(operate=rights)
+
+    # --- pushing ----------------------------------------------------------------------------------------------------
+
+    async def _push(self, after: int | None) -> None:
+        shared = feed()
+        try:
+            news = await shared.join(self)
+            stream = Stream(shared)
+            await self.send(text_data=await stream.begin(after))
+            checked = time.monotonic()
+            while True:
+                await asyncio.sleep(PUSH_EVERY_S)
+                try:
+                    await asyncio.wait_for(news.wait(), ALLOWED_EVERY_S)
+                except TimeoutError:
+                    pass
+                else:
+                    news.clear()
+                    message = await stream.next()
+                    if message is not None:
+                        await self.send(text_data=message)
+                if time.monotonic() - checked >= ALLOWED_EVERY_S:
+                    checked = time.monotonic()
+                    await self._check_rights()
+        except DatabaseError as error:
+            log.warning("a page cannot be served: %s", error)
+            await self.close(code=CLOSE_TRY_AGAIN)
+        finally:
+            await asyncio.shield(shared.leave(self))
+
+
+class Stream:
+    """What one browser has been sent, and what it gets next. Returns messages as JSON text."""
+
+    def __init__(self, shared: Feed) -> None:
+        self._feed = shared
+        self._cursor = 0
+        self._parts: dict[str, str] = {}
+        self._actions: dict[str, str] = {}
+
+    async def begin(self, after: int | None) -> str:
+        """Return the first message: a delta if the break was short, else a snapshot.
+
+        Args:
+            after: the last event that the browser knows; None if it knows nothing.
+        """
+        if after is None or after > self._feed.last_id:
+            return await self._snapshot()
+        if after >= self._feed.floor_id:
+            self._cursor = after
+            return await self.next() or self._delta([])
+        last = self._feed.last_id
+        labels = await self._feed.read(picture.node_labels)
+        rows = await self._feed.read(lambda: picture.events_after(after, DELTA_EVENTS_MAX + 1))
+        if len(rows) > DELTA_EVENTS_MAX or not rows or rows[-1].pk < last:
+            return await self._snapshot()
+        self._cursor = rows[-1].pk
+        return self._delta([dumps(picture.event_of(row, labels)) for row in rows])
+
+    async def next(self) -> str | None:
+        """Return what is new; None if nothing is."""
+        if self._cursor < self._feed.floor_id:
+            return await self._snapshot()
+        events = [text for number, text in self._feed.events if number > self._cursor]
+        if len(events) > DELTA_EVENTS_MAX:
+            return await self._snapshot()
+        if not events and self._parts == self._feed.parts and self._actions == self._feed.actions:
+            return None
+        self._cursor = max(self._cursor, self._feed.last_id)
+        return self._delta(events)
+
+    async def _snapshot(self) -> str:
+        self._parts, self._actions = dict(self._feed.parts), dict(self._feed.actions)
+        last, text = await self._feed.read(_snapshot_text)
+        self._cursor = last
+        return text
+
+    def _delta(self, events: list[str]) -> str:
+        parts = {name: text for name, text in self._feed.parts.items() if self._parts.get(name) != text}
+        changed = [text for number, text in self._feed.actions.items() if self._actions.get(number) != text]
+        if changed:
+            parts["actions"] = f"[{','.join(changed)}]"
+        self._parts, self._actions = dict(self._feed.parts), dict(self._feed.actions)
+        members = "".join(f',"{name}":{text}' for name, text in parts.items())
+        return (
+            f'{{"type":"delta","last_event_id":"{self._cursor}","events":[{",".join(events)}]{members},'
+            f'"skipped":0,"lag_ms":{dumps(self._feed.lag_ms)}}}'
+        )
+
+
+def _snapshot_text() -> tuple[int, str]:
+    found = picture.snapshot()
+    return int(found["last_event_id"]), dumps(found)
+
+
+def _after(scope: Any) -> int | None:
+    """Return the last event that the browser says it knows; nonsense counts as nothing."""
+    values = parse_qs(scope.get("query_string", b"").decode(errors="replace")).get("after", [])
+    if len(values) != 1 or not (values[0].isascii() and values[0].isdigit()) or len(values[0]) > len(str(ID_MAX)):
+        return None
+    return min(int(values[0]), ID_MAX)
+
+
+def _fault_of(text: str | None) -> str:
+    """Say what is wrong with a message, and what would be right; empty for a ping."""
+    right = 'Send {"type":"ping"}.'
+    if text is None:
+        return f"Binary messages mean nothing here. {right}"
+    if len(text) > TEXT_CHARS_MAX:
+        return f"A message of {len(text):,} characters is too long. {right}"
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError):
+        return f"This is not JSON. {right}"
+    if not isinstance(message, dict) or message.get("type") != "ping":
+        return f"This message is not known. {right}"
+    return ""
+
+
+def _rights(user: Any, session: Any) -> bool | None:
+    """Ask the database, not what the socket began with: somebody may have logged out or lost a role."""
+    if user is None or not user.is_authenticated or session is None:
+        return None
+    if session.session_key is None or not session.exists(session.session_key):
+        return None
+    now = get_user_model().objects.filter(pk=user.pk, is_active=True).first()
+    if now is None or not can_view(now):
+        return None
+    return can_operate(now)

@@ -1,0 +1,178 @@
+"""Rows as the browser gets them.
+
+Pure functions from rows to JSON-able values, and the queries of a whole picture.
+
+Invariants
+  P1  Every 64-bit number is a string: JavaScript would round it. "Does not apply" is the empty string.
+  P2  Times are wall-clock milliseconds.
+Elsewhere: what the page makes of it (static/js/contract.js has the same shapes), who sends it (feed, consumers, api).
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from dlmsite.journal.models import HeldLock, LockEvent, Node, Pulse, RingVersion
+from dlmsite.operations import requests
+from dlmsite.operations.models import Helm, OperatorAction
+
+NS_PER_MS: Final = 1_000_000
+SNAPSHOT_EVENTS: Final = 100
+SNAPSHOT_LOCKS_MAX: Final = 50_000
+"""As many as the page keeps."""
+ACTIONS: Final = 20
+PULSE_FRESH_MS: Final = 3_000.0
+"""The recorder writes its pulse every second; an older one says that it is behind by as much."""
+
+Json = dict[str, Any]
+
+
+def wide(number: int) -> str:
+    """Return a 64-bit number as text; zero, which means "does not apply", as none."""
+    return str(number) if number else ""
+
+
+def ms(ns: int) -> float:
+    """Return wall-clock nanoseconds as milliseconds."""
+    return ns / NS_PER_MS
+
+
+def node_labels() -> dict[str, str]:
+    """Return address -> label of every node that was ever seen."""
+    return dict(Node.objects.order_by("updated_at_ns").values_list("address", "label"))
+
+
+def event_of(row: LockEvent, labels: Mapping[str, str]) -> Json:
+    """Return an EVENT."""
+    return {
+        "id": str(row.pk),
+        "time_ms": ms(row.wall_ns),
+        "node": row.source,
+        "label": labels.get(row.source, row.source),
+        "kind": row.kind,
+        "key": row.key,
+        "owner": row.owner,
+        "generation": wide(row.generation),
+        "seq": wide(row.seq),
+        "view": wide(row.view),
+        "version": wide(row.version),
+        "peer": row.peer,
+        "detail": row.detail,
+        "ttl_ms": row.ttl_ms,
+        "renewals": row.renewals,
+    }
+
+
+def view_of(row: RingVersion | None, labels: Mapping[str, str]) -> Json | None:
+    """Return a VIEW; None while there is none."""
+    if row is None:
+        return None
+    return {
+        "number": str(row.number),
+        "version": str(row.version),
+        "settled": row.settled_at_ns is not None,
+        "at_ms": ms(row.at_ns),
+        "members": [{**member, "label": labels.get(member["address"], member["address"])} for member in row.members],
+    }
+
+
+def node_of(row: Node, now_ns: int) -> Json:
+    """Return a NODE."""
+    age_ms = None if row.heartbeat_at_ns is None else max(0, round((now_ns - row.heartbeat_at_ns) / NS_PER_MS))
+    return {
+        "address": row.address,
+        "label": row.label,
+        "color": row.color,
+        "incarnation": wide(row.incarnation),
+        "pid": row.pid,
+        "state": row.state,
+        "view": wide(row.view),
+        "held_primary": row.held_primary,
+        "held_backup": row.held_backup,
+        "ops_per_s": row.ops_per_s,
+        "heartbeat_age_ms": age_ms,
+    }
+
+
+def action_of(row: OperatorAction) -> Json:
+    """Return an ACTION."""
+    return {
+        "id": str(row.pk),
+        "who": row.who,
+        "what": row.what,
+        "target": row.target,
+        "state": row.state,
+        "detail": row.detail,
+        "requested_ms": ms(row.requested_at_ns),
+    }
+
+
+def workload_of(helm: Helm | None) -> Json:
+    """Return whether there is a workload to switch, and whether it is on."""
+    available = helm is not None and helm.workload_available
+    return {"available": available, "on": bool(available and helm and helm.workload_on)}
+
+
+def lag_ms_of(pulse: Pulse | None, now_ns: int) -> float | None:
+    """Return how far the rows are behind the cluster; None where nobody has measured."""
+    if pulse is None:
+        return None
+    silent_ms = ms(now_ns - pulse.at_ns)
+    return round(pulse.lag_ms if silent_ms < PULSE_FRESH_MS else pulse.lag_ms + silent_ms, 1)
+
+
+def last_event_id() -> int:
+    """Return the id of the newest event; 0 if there is none."""
+    return LockEvent.objects.order_by("-id").values_list("id", flat=True).first() or 0
+
+
+def events_after(after: int, limit: int) -> list[LockEvent]:
+    """Return events with a higher id, oldest first."""
+    return list(LockEvent.objects.filter(id__gt=after).order_by("id")[:limit])
+
+
+def newest_view() -> RingVersion | None:
+    """Return the view published last."""
+    return RingVersion.objects.order_by("-number").first()
+
+
+def nodes(now_ns: int) -> list[Json]:
+    """Return every NODE, n2 before n10."""
+    rows = sorted(Node.objects.all(), key=lambda row: (len(row.label), row.label))
+    return [node_of(row, now_ns) for row in rows]
+
+
+def actions() -> list[Json]:
+    """Return the newest ACTIONs, newest first."""
+    return [action_of(row) for row in OperatorAction.objects.order_by("-id")[:ACTIONS]]
+
+
+def held_locks() -> Iterable[list[Any]]:
+    """Yield [key, owner, generation, seq, primary address, since_ms, ttl_ms] of every held lock."""
+    fields = ("key", "owner", "generation", "seq", "node", "since_ns", "ttl_ms")
+    for key, owner, generation, seq, node, since_ns, ttl_ms in HeldLock.objects.values_list(*fields)[
+        :SNAPSHOT_LOCKS_MAX
+    ]:
+        yield [key, owner, str(generation), str(seq), node, ms(since_ns), ttl_ms]
+
+
+def snapshot() -> Json:
+    """Return a whole picture.
+
+    The last event id is read first: what happens meanwhile comes again as events, which change nothing that is known.
+    """
+    last = last_event_id()
+    labels = node_labels()
+    now_ns = time.time_ns()
+    newest = LockEvent.objects.filter(id__lte=last).order_by("-id")[:SNAPSHOT_EVENTS]
+    return {
+        "type": "snapshot",
+        "last_event_id": str(last),
+        "view": view_of(newest_view(), labels),
+        "nodes": nodes(now_ns),
+        "locks": list(held_locks()),
+        "actions": actions(),
+        "workload": workload_of(requests.present_helm()),
+        "events": [event_of(row, labels) for row in reversed(newest)],
+        "lag_ms": lag_ms_of(Pulse.objects.filter(pk=1).first(), now_ns),
+    }

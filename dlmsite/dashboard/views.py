@@ -1,0 +1,23 @@
+"""The one page.
+
+Elsewhere: what fills it (static/js/main.js, consumers, api).
+"""
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.http import require_safe
+
+from dlmsite.access.roles import can_operate, can_view
+
+
+@never_cache
+@ensure_csrf_cookie
+@require_safe
+def ring(request: HttpRequest) -> HttpResponse:
+    """Show the ring to whoever may see it."""
+    if not can_view(request.user):
+        raise PermissionDenied
+    return render(request, "dashboard/ring.html", {"can_operate": can_operate(request.user)})
