@@ -18,6 +18,8 @@ BEGINNERS = ("up", "master", "migrate")
 
 def main(argv: list[str]) -> int:
     """Run one command; a problem with the environment ends as one line on stderr."""
+    # gRPC reads this when it is imported: what it would print, we say ourselves.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     if argv[1:2] == ["node"]:
         # A lock node knows nothing of Django, and without it is half as large.
         from lockcore.service.node_main import main as run_node  # noqa: PLC0415

@@ -80,6 +80,7 @@ class Cluster:
             ServiceProblem: the master's port is taken.
             OperationProblem: not one node could be started, or others' nodes are in the way.
         """
+        self.supervisor.refuse_strangers()
         self.recorder.start()
         await self.master.start()
         known = await self.recorder.run(lambda: list(Node.objects.values_list("label", "state")))

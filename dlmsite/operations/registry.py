@@ -65,13 +65,18 @@ class Registry:
         gone: list[NodeRecord] = []
         for path in sorted(self._folder.glob("*.json")):
             record = _read(path)
-            if record is not None and identify(record.pid) == record.process and _is_node(record):
+            if record is not None and _lives(record):
                 living.append(record)
                 continue
             path.unlink(missing_ok=True)
             if record is not None:
                 gone.append(record)
         return living, gone
+
+    def peek(self) -> list[NodeRecord]:
+        """Return the records whose process lives; change nothing."""
+        records = (_read(path) for path in sorted(self._folder.glob("*.json")))
+        return [record for record in records if record is not None and _lives(record)]
 
     def _path(self, label: str) -> Path:
         return self._folder / f"{label}.json"
@@ -92,7 +97,7 @@ def _read(path: Path) -> NodeRecord | None:
         return None
 
 
-def _is_node(record: NodeRecord) -> bool:
-    """Say whether the command line names this very node."""
+def _lives(record: NodeRecord) -> bool:
+    """Say whether its process lives, and its command line names this very node (G1)."""
     line = command_line(record.pid)
-    return "node" in line and record.address in line
+    return identify(record.pid) == record.process and "node" in line and record.address in line

@@ -106,19 +106,22 @@ class Supervisor:
 
     # --- adopting ---------------------------------------------------------------------------------------------------
 
-    def adopt(self) -> list[str]:
-        """Take over what runs already; report what has died meanwhile. Return the labels taken over.
+    def refuse_strangers(self) -> None:
+        """Look before anything is started whether nodes of another master run in this folder.
 
         Raises:
-            OperationProblem: they belong to a master at another port.
+            OperationProblem: so it is.
         """
-        living, gone = self._registry.read()
-        strangers = [record for record in living if record.master != self.plan.master_target]
+        strangers = [record for record in self._registry.peek() if record.master != self.plan.master_target]
         if strangers:
             raise OperationProblem(
                 f"nodes of this data folder are running for the master at {strangers[0].master} (pid "
                 f"{', '.join(str(record.pid) for record in strangers)}): use the same --port as before, or end them"
             )
+
+    def adopt(self) -> list[str]:
+        """Take over what runs already; report what has died meanwhile. Return the labels taken over."""
+        living, gone = self._registry.read()
         for record in living:
             with suppress(OSError):  # it ended this moment
                 self._watch(self._seat(record.label), WatchedProcess(record.process), record.started_ns)
