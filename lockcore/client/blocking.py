@@ -176,7 +176,7 @@ class Client:
         callback = made.elsewhere(on_owner_change)
         start = self.client.start_long_lived_lock
         made.live = self.thread.call(lambda: start(key, owner, callback, ttl, on_lost=made.note_loss))
-        made.live.on_got = made.lost.clear  # a long-lived lock can be lost and got again
+        made.live.on_hold = made.note_hold
         return made
 
     @property
@@ -262,6 +262,11 @@ class Lock:
         self.lost.set()
         if self._on_lost is not None:
             self._run(self._on_lost, self)
+
+    def note_hold(self, until_ns: int) -> None:
+        """Clear `lost` again: a long-lived lock can be lost and got."""
+        if until_ns:
+            self.lost.clear()
 
     def elsewhere(self, callback: Callable[[T], object] | None) -> Callable[[T], object] | None:
         """Return a callback that runs the given one in the lock's own thread, in order."""

@@ -51,6 +51,8 @@ class LiveLock:
 
     Made by `LockClient.lock` and its neighbours. `lost` is an event that is
     set when the lock was held and is not any more, unless it was released.
+    `on_hold`, where set, is called with `held_until_ns` at each change of it;
+    it must not raise.
     """
 
     def __init__(
@@ -76,7 +78,8 @@ class LiveLock:
         self._loss: Lost | None = None
         self._got = False
         self.lost = asyncio.Event()
-        self.on_got: Callable[[], object] | None = None
+        self.on_hold: Callable[[int], object] | None = None
+        self._told_until_ns = 0
 
     def __repr__(self) -> str:
         return f"<LiveLock {self.key!r} {'held' if self.is_locked else self._machine.phase.value}>"
@@ -191,27 +194,36 @@ class LiveLock:
                 case Ask():
                     self._asking = asyncio.get_running_loop().create_task(self._ask(effect))
                     self._asking.add_done_callback(self._asked)
-                case CancelAsk():
-                    if self._asking is not None:
-                        self._asking.cancel()
-                case Got():
-                    self._got, self._loss = True, None
-                    self.lost.clear()
-                    self._decided.set()
-                    if self.on_got is not None:
-                        self.on_got()
-                case Lost():
-                    self._note_loss(effect)
+                case CancelAsk() if self._asking is not None:
+                    self._asking.cancel()
                 case OwnerChanged(owner):
                     self._call_back(self._on_owner_change, owner)
-                case GaveUp():
-                    self._failure = _failure(self.key, effect)
-                    self._decided.set()
-                case Over():
-                    self._client.forget(self)
-                    self._over.set()
-                    self._decided.set()
+                case Lost():
+                    self._note_loss(effect)
+                case Got() | GaveUp() | Over():
+                    self._decide(effect)
+        self._tell_hold()
         self._set_alarm()
+
+    def _tell_hold(self) -> None:
+        """Call `on_hold` when `held_until_ns` has changed."""
+        until_ns = self.held_until_ns
+        if self.on_hold is not None and until_ns != self._told_until_ns:
+            self._told_until_ns = until_ns
+            self.on_hold(until_ns)
+
+    def _decide(self, effect: Got | GaveUp | Over) -> None:
+        """Let `acquire` go on."""
+        match effect:
+            case Got():
+                self._got, self._loss = True, None
+                self.lost.clear()
+            case GaveUp():
+                self._failure = _failure(self.key, effect)
+            case Over():
+                self._client.forget(self)
+                self._over.set()
+        self._decided.set()
 
     async def _ask(self, ask: Ask) -> Answer:
         try:
