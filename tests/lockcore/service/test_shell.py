@@ -174,7 +174,11 @@ async def test_a_log_line_about_a_fault_names_no_content(
     core: Script, shell: NodeShell, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An input may hold a renew token."""
-    core.answers = lambda _: {}["no such thing"]
+
+    def answers(_: NodeInput) -> list[NodeEffect]:
+        raise RuntimeError("a bug")
+
+    core.answers = answers
     shell.give(shell.call(FindOwner("secret-key"), lambda _: None))
     assert "ClientCall(FindOwner)" in caplog.text
     assert "secret-key" not in caplog.text
