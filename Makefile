@@ -6,7 +6,7 @@ SHELL := /bin/bash
 SEEDS ?= 1000
 FIRST ?= 0
 
-.PHONY: help install run test sim check format lock proto browser clean
+.PHONY: help install run test sim bench check format lock proto browser clean
 
 NODES ?= 3
 PORT ?= 8000
@@ -42,6 +42,9 @@ test: install browser  ## Run every test
 
 sim: install  ## Simulate clusters under random faults: SEEDS=1000 FIRST=0
 	$(BIN)/python -m lockcore.testing.campaign --seeds $(SEEDS) --first $(FIRST)
+
+bench: install browser  ## Measure Lockring's figures, some 8 minutes: ONLY=failover,join for some of them
+	$(BIN)/python -m bench $(ONLY)
 
 browser:
 	@tools/browser.sh
