@@ -26,6 +26,8 @@ from lockcore.wire.addresses import PORT_MAX, grpc_target, host_of
 
 SEEDS_MAX: Final = 64
 MS_PER_S: Final = 1_000
+WAIT_S_MAX: Final = 31_536_000
+"""A year; who means longer means for ever."""
 
 
 def key_of(key: object) -> str:
@@ -55,10 +57,9 @@ def ttl_ms_of(ttl: object) -> int:
     """Return a TTL given in seconds, in whole milliseconds."""
     low, high = LEASE_MS_MIN / MS_PER_S, LEASE_MS_MAX / MS_PER_S
     seconds = _number("ttl", ttl)
-    ttl_ms = round(seconds * MS_PER_S) if math.isfinite(seconds) else -1
-    if not LEASE_MS_MIN <= ttl_ms <= LEASE_MS_MAX:
-        raise InvalidRequest(f"a ttl lasts {low} to {high:.0f} seconds, not {ttl}: ask for less, it is renewed anyway")
-    return ttl_ms
+    if not low <= seconds <= high:
+        raise InvalidRequest(f"a ttl lasts {low} to {high:.0f} seconds, not {seconds:g}; it is renewed while held")
+    return round(seconds * MS_PER_S)
 
 
 def wait_ms_of(wait: object) -> int | None:
@@ -66,8 +67,8 @@ def wait_ms_of(wait: object) -> int | None:
     if wait is None:
         return None
     seconds = _number("wait", wait)
-    if not 0 <= seconds < math.inf:
-        raise InvalidRequest(f"wait is None (for ever) or seconds from 0 up, not {wait}")
+    if not 0 <= seconds <= WAIT_S_MAX:
+        raise InvalidRequest(f"wait is None (for ever) or 0 to {WAIT_S_MAX} seconds, not {seconds:g}")
     return round(seconds * MS_PER_S)
 
 
@@ -76,7 +77,7 @@ def timeout_ms_of(timeout: object) -> int:
     seconds = _number("timeout", timeout)
     high_s = REQUEST_TIMEOUT_MS_MAX // MS_PER_S
     if not 0 < seconds <= high_s:
-        raise InvalidRequest(f"a timeout lasts more than 0 and at most {high_s} seconds, not {timeout}")
+        raise InvalidRequest(f"a timeout lasts more than 0 and at most {high_s} seconds, not {seconds:g}")
     return max(1, round(seconds * MS_PER_S))
 
 
@@ -124,4 +125,7 @@ def _utf8_size(what: str, text: object) -> int:
 def _number(what: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidRequest(f"{what} is a number of seconds, not {type(value).__name__}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf

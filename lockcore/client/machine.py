@@ -182,7 +182,6 @@ class LockMachine:
         self.held_until_ns = 0
         self._jitter = jitter
         self._token = ""
-        self._token_order = (0, 0)
         self._asking: Operation | None = None
         self._next_ns = 0
         self._give_up_ns: int | None = None
@@ -358,11 +357,9 @@ class LockMachine:
     # --- small things -----------------------------------------------------------------------
 
     def _note_token(self, result: Result | None) -> None:
-        """Keep the newest token; drop it where it is good no longer (K4)."""
+        """Keep the newest token (one Ask at a time brings them in order); drop it where it is good no longer (K4)."""
         if isinstance(result, Granted):
-            order = (result.generation, result.seq)
-            if not self._token or order > self._token_order:
-                self._token, self._token_order = result.token, order
+            self._token = result.token
         elif isinstance(result, Refused) and result.code in GONE:
             self._token = ""
 
