@@ -9,7 +9,7 @@ G = 1_800_000_000_000_000_000
 
 
 def fact(  # noqa: PLR0913 - an event is all of this
-    kind: EventKind, source: str = A, generation: int = 1, seq: int = 1, at: int = 0, key: str = "k", peer: str = ""
+    kind: EventKind, source: str = A, *, generation: int = 1, seq: int = 1, at: int = 0, key: str = "k", peer: str = ""
 ) -> Fact:
     event = Event(kind, key=key, peer=peer, owner="ada", generation=G + generation, seq=seq, ttl_ms=7000)
     return Fact(source, 5, NumberedEvent(1, START_NS + 60_000_000_000 + at, event))

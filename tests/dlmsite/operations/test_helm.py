@@ -1,0 +1,172 @@
+"""Actions are carried out, and done only when the master shows it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+
+from dlmsite.operations import helm as helm_module
+from dlmsite.operations import requests
+from dlmsite.operations.helm import Helm
+from dlmsite.operations.models import OperatorAction
+from dlmsite.operations.supervisor import OperationProblem, Supervisor
+from tests.dlmsite.operations.conftest import FakeMaster, Sink, Start
+from tests.dlmsite.waiting import until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class FakeWorkload:
+    """A switch without a workload."""
+
+    def __init__(self) -> None:
+        self.on = False
+
+    async def switch(self, *, on: bool) -> str:
+        if on == self.on:
+            raise OperationProblem("it is so already")
+        self.on = on
+        return "switched"
+
+
+async def run_here(step: Callable[[], Any]) -> Any:
+    return await sync_to_async(step)()
+
+
+Act = Callable[..., Any]
+
+
+@pytest.fixture
+def supervisor(supervise: Start) -> Supervisor:
+    return supervise()
+
+
+@pytest.fixture
+async def act(supervisor: Supervisor, master: FakeMaster, sink: Sink) -> AsyncIterator[Act]:
+    """Asks for an action and returns its row when it has ended. Stand-ins join as soon as they run."""
+    helm = Helm(supervisor, master, FakeWorkload(), sink, run_here)
+    running = asyncio.create_task(helm.run())
+
+    async def join() -> None:
+        while True:
+            for seat in supervisor.seats.values():
+                if seat.alive and (member := supervisor.member_of(seat)):
+                    master.join(member)
+            await asyncio.sleep(0.01)
+
+    joining = asyncio.create_task(join())
+
+    async def ask(what: str, target: str = "", who: str = "ada") -> OperatorAction:
+        action = await requests_ask(who, what, target)
+        async with asyncio.timeout(20):
+            while action.state in {"requested", "running"}:
+                await asyncio.sleep(0.02)
+                await action.arefresh_from_db()
+        return action
+
+    yield ask
+    for task in (running, joining):
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def requests_ask(who: str, what: str, target: str) -> OperatorAction:
+    row: OperatorAction = await sync_to_async(requests.ask)(who, what, target)
+    return row
+
+
+async def test_an_added_node_gets_the_next_label_and_is_done_when_it_has_joined(
+    act: Act, supervisor: Supervisor
+) -> None:
+    action = await act("add")
+    assert (action.state, action.target) == ("done", "n1")
+    assert "has joined in view 7" in action.detail
+    assert supervisor.seats["n1"].alive
+
+
+async def test_a_killed_node_is_out_of_the_ring_when_the_action_is_done(
+    act: Act, supervisor: Supervisor, master: FakeMaster
+) -> None:
+    await act("add")
+    action = await act("kill", "n1")
+    assert action.state == "done"
+    assert "was killed; out of the ring in view 7" in action.detail
+    assert master.deaths == [supervisor.seats["n1"].member]
+
+
+async def test_a_kill_that_the_master_does_not_show_has_failed(
+    act: Act, master: FakeMaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page never claims a result that it has not seen."""
+    monkeypatch.setattr(helm_module, "KILL_S", 0.3)
+    master.buries = False
+    await act("add")
+    action = await act("kill", "n1")
+    assert action.state == "failed"
+    assert "the master has not taken it out of the ring" in action.detail
+
+
+async def test_a_stopped_node_can_be_started_again(act: Act, supervisor: Supervisor) -> None:
+    await act("add")
+    assert (await act("stop", "n1")).state == "done"
+    before = supervisor.seats["n1"].member
+    assert (await act("restart", "n1")).state == "done"
+    after = supervisor.seats["n1"].member
+    assert before is not None
+    assert after is not None
+    assert before.incarnation < after.incarnation
+
+
+async def test_what_cannot_be_done_says_why(act: Act) -> None:
+    assert (await act("kill", "n5")).detail == "n5 is not running"
+    assert (await act("restart", "n5")).detail == "there is no node n5"
+    assert (await act("fly", "n5")).detail == "'fly' is nothing that can be done"
+
+
+async def test_a_node_that_ends_at_once_fails_with_its_last_words(
+    supervise: Start, master: FakeMaster, sink: Sink
+) -> None:
+    helm = Helm(supervise("fails"), master, FakeWorkload(), sink, run_here)
+    running = asyncio.create_task(helm.run())
+    action = await requests_ask("ada", "add", "")
+    async with asyncio.timeout(20):
+        while action.state != "failed":
+            await action.arefresh_from_db()
+    running.cancel()
+    assert action.detail == "n1 ended at once (exit code 3): the disk of this node is made of cheese"
+
+
+async def test_a_node_that_does_not_join_in_time_has_failed(
+    supervise: Start, master: FakeMaster, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(helm_module, "JOIN_S", 0.3)
+    helm = Helm(supervise(), master, FakeWorkload(), sink, run_here)
+    running = asyncio.create_task(helm.run())
+    action = await requests_ask("ada", "add", "")
+    async with asyncio.timeout(20):
+        while action.state != "failed":
+            await action.arefresh_from_db()
+    running.cancel()
+    assert "has not joined the ring within" in action.detail
+
+
+async def test_the_workload_is_switched(act: Act) -> None:
+    assert (await act("workload", "on")).detail == "switched"
+    assert (await act("workload", "on")).state == "failed"
+    assert (await act("workload", "off")).state == "done"
+
+
+async def test_every_action_is_told_as_events_of_the_site(act: Act, sink: Sink) -> None:
+    await act("kill", "n5", who="grace")
+    await until(lambda: len(sink.batches) == 2)
+    told = [event for batch in sink.batches for event in batch.events]
+    assert [event.number for event in told] == [1, 2]
+    assert [event.event.detail for event in told] == [
+        "grace: kill n5 requested",
+        "grace: kill n5 failed: n5 is not running",
+    ]
+    assert {batch.source for batch in sink.batches} == {"site"}
