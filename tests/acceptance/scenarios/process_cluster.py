@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from lockcore.core.view import MemberId, View
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
-POLL_S = 0.01
+POLL_S = 0.003
 T = TypeVar("T")
 
 
@@ -97,6 +97,11 @@ class ProcessCluster(Cluster):
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    @property
+    def proof(self) -> tuple[tuple[str, str], ...]:
+        """The metadata by which a caller shows that it belongs to this cluster."""
+        return self._gate.metadata
 
     # --- nodes ---------------------------------------------------------------------------
 

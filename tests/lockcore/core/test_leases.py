@@ -50,7 +50,7 @@ def test_a_new_lease_has_the_next_generation_and_seq_one() -> None:
 
 
 def test_each_acquisition_has_a_greater_generation_whatever_the_key() -> None:
-    """L2: a fencing token that repeats protects nothing."""
+    """8860:generation-rises. L2: a fencing token that repeats protects nothing."""
     table = new_table()
     generations = [table.grant(key, "ada", 5_000, at(0), 0).generation for key in ("a", "b", "a", "c", "a")]
     assert generations == sorted(set(generations))
@@ -58,7 +58,7 @@ def test_each_acquisition_has_a_greater_generation_whatever_the_key() -> None:
 
 @given(st.lists(st.integers(0, 500), max_size=8))
 def test_a_grant_is_above_every_generation_ever_seen(seen: list[int]) -> None:
-    """L2: seen in replicas, in tombstones, in views, in anything a peer says."""
+    """8860:backup-raises-generation. L2: seen in replicas, in tombstones, in views, in anything a peer says."""
     table = new_table(floor=0)
     for i, generation in enumerate(seen):
         table.merge(record(generation, 1, key=f"k{i % 2}", gone=i % 3 == 0), 0)
@@ -75,6 +75,7 @@ def test_the_floor_never_falls() -> None:
 
 
 def test_a_renewal_keeps_the_generation_and_takes_a_new_token_and_the_next_seq() -> None:
+    """8860:generation-stays, 8860:seq-rises."""
     table = new_table()
     lease = table.grant("k", "ada", 5_000, at(0), 0)
     before = replace(lease)
@@ -171,7 +172,10 @@ def test_a_restored_lease_keeps_generation_and_owner_and_goes_on_above_the_view(
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3), st.booleans()), max_size=12))
 def test_merged_states_end_at_the_greatest_order_whatever_the_arrival(states: list[tuple[int, int, bool]]) -> None:
-    """L3: an older state never replaces a newer one, nor one of the same order."""
+    """L3: an older state never replaces a newer one, nor one of the same order.
+
+    8860:order-by-generation, 8860:stale-seq.
+    """
     table = new_table(floor=0)
     best: tuple[int, int] = (0, 0)
     kept = False
@@ -217,6 +221,7 @@ def test_a_late_replica_does_not_bring_a_released_lock_back() -> None:
 
 
 def test_a_late_release_does_not_remove_a_newer_lock() -> None:
+    """8860:unlock-seq."""
     table = new_table(floor=0)
     table.merge(record(6, 1), 0)
     assert table.merge(record(5, 9, gone=True), 0) is Outcome.STALE
@@ -226,7 +231,7 @@ def test_a_late_release_does_not_remove_a_newer_lock() -> None:
 
 
 def test_a_lease_travels_as_time_that_remains() -> None:
-    """W16: the clocks of two nodes have nothing in common but their rate."""
+    """8860:transfer-keeps-order. W16: the clocks of two nodes have nothing in common but their rate."""
     source, target = new_table(), new_table(floor=0)
     lease = source.grant("k", "ada", 5_000, at(1_000), 0)
     target.merge(lease.record(3_000 * NS_PER_MS), 50_000 * NS_PER_MS)

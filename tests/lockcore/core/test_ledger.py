@@ -50,7 +50,7 @@ def owed(view: View) -> Region:
 
 
 def test_a_number_is_the_wall_clock_where_nothing_forbids_it() -> None:
-    """#8860: wall-clock nanoseconds survive a restart of the master without persistence."""
+    """8860:wall-clock-version. Wall-clock nanoseconds survive a restart of the master without persistence."""
     assert Ledger().next_number(at(5), (), 1_000) == at(5).wall_ns
 
 

@@ -35,7 +35,7 @@ def test_a_join_is_published_after_the_stabilisation_delay() -> None:
 
 
 def test_each_change_starts_the_delay_anew() -> None:
-    """#8860: rapid changes are one update, not many."""
+    """8860:batching. Rapid changes are one update, not many."""
     desk = Desk()
     for address in ("a:1", "b:2", "c:3"):
         desk.join(address)
@@ -46,7 +46,10 @@ def test_each_change_starts_the_delay_anew() -> None:
 
 
 def test_a_drop_and_a_join_within_a_second_are_one_ring_update() -> None:
-    """#8860: one version, so locks move once. The death itself is marked at once, in a view of the same version."""
+    """One version, so locks move once. The death itself is marked at once, in a view of the same version.
+
+    8860:one-update, 8860:snapshot.
+    """
     desk = Desk()
     _, b, _ = desk.start("a:1", "b:2", "c:3")
     before = desk.versions()
@@ -124,7 +127,7 @@ def test_a_death_does_not_wait_for_anybody_to_settle() -> None:
 
 
 def test_whoever_connects_is_told_the_current_view_first() -> None:
-    """#8860: a node that comes back bootstraps its ring on reconnect."""
+    """8860:view-on-reconnect. A node that comes back bootstraps its ring on reconnect."""
     desk = Desk()
     desk.start("a:1", "b:2")
     start = len(desk.out)

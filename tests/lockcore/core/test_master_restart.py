@@ -27,7 +27,7 @@ def come_back(old: Desk, new: Desk, *addresses: str) -> None:
 @pytest.mark.parametrize("with_journal", [True, False])
 @pytest.mark.parametrize("wall_ms", [0, -3_600_000])
 def test_versions_rise_across_a_restart_whatever_the_clock_says(with_journal: bool, wall_ms: int) -> None:  # noqa: FBT001 - a parameter of pytest
-    """M1, W12: the larger of the clock, the journal + 1 and what nodes report + 1."""
+    """8860:wall-clock-version. M1, W12: the larger of the clock, the journal + 1 and what nodes report + 1."""
     old = Desk()
     old.start("a:1", "b:2")
     new = old.restarted(with_journal=with_journal, wall_ms=wall_ms)

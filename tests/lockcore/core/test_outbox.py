@@ -6,7 +6,7 @@ Elsewhere: what is put on a link (test_serving, test_views), what a receiver doe
 from __future__ import annotations
 
 from lockcore.core.leases import LeaseTable
-from lockcore.core.limits import NS_PER_MS, PEER_BATCH_RECORDS_MAX
+from lockcore.core.limits import NS_PER_MS, PEER_BATCH_RECORDS_MAX, PEER_RETRY_MS
 from lockcore.core.messages import BatchStatus, Instant, LeaseRecord, Outcome, PeerAck, PeerBatch
 from lockcore.core.outbox import FIRST_RETRY_MS, Delivered, Part, PeerLink
 from lockcore.core.tokens import TokenMint
@@ -29,7 +29,7 @@ def quiet_link(table: LeaseTable) -> PeerLink:
     """Return a link whose seals are delivered, so that only records make it speak."""
     link = PeerLink(ME, PEER, VIEW)
     batch = send(link, table)
-    link.acknowledge(answer(batch))
+    link.acknowledge(answer(batch), 0)
     return link
 
 
@@ -68,7 +68,7 @@ def test_one_batch_is_under_way_at_a_time() -> None:
     first = send(link, table)
     link.put("b", Part.REPLICA)
     assert link.next_batch(table, 0, may_seal_backup=True) is None
-    link.acknowledge(answer(first))
+    link.acknowledge(answer(first), 0)
     assert keys(send(link, table).replicas) == ["b"]
 
 
@@ -80,9 +80,9 @@ def test_an_unanswered_batch_is_sent_again_with_a_new_number_and_the_newest_stat
     lease = table.get("k")
     assert lease is not None
     table.renew(lease, 5_000, 1, Instant(1, 0))
-    assert link.due_ns() == FIRST_RETRY_MS * MS
-    assert link.next_batch(table, FIRST_RETRY_MS * MS - 1, may_seal_backup=True) is None
-    again = send(link, table, FIRST_RETRY_MS)
+    assert link.due_ns() == PEER_RETRY_MS * MS
+    assert link.next_batch(table, PEER_RETRY_MS * MS - 1, may_seal_backup=True) is None
+    again = send(link, table, PEER_RETRY_MS)
     assert again.lsn > first.lsn
     assert [r.seq for r in again.replicas] == [lease.seq]
 
@@ -93,10 +93,10 @@ def test_the_answer_to_a_batch_that_was_given_up_counts_nothing() -> None:
     link = quiet_link(table)
     link.put("k", Part.REPLICA)
     first = send(link, table)
-    second = send(link, table, FIRST_RETRY_MS)
-    assert link.acknowledge(answer(first)) == []
+    second = send(link, table, PEER_RETRY_MS)
+    assert link.acknowledge(answer(first), 0) == []
     assert link.queued("k", Part.REPLICA)
-    assert link.acknowledge(answer(second)) == [Delivered("k", Part.REPLICA, second_order(second), OK)]
+    assert link.acknowledge(answer(second), 0) == [Delivered("k", Part.REPLICA, second_order(second), OK)]
     assert not link.queued("k", Part.REPLICA)
 
 
@@ -112,11 +112,11 @@ def test_an_answer_from_another_view_or_without_a_lease_delivers_nothing() -> No
     batch = send(link, table)
     ack = answer(batch)
     elsewhere = PeerAck(PEER, ME, VIEW + 1, batch.lsn, BatchStatus.OK, ack.replicas)
-    assert link.acknowledge(elsewhere) == []
-    assert link.acknowledge(answer(batch, BatchStatus.WRONG_VIEW)) == []
-    assert link.acknowledge(answer(batch, BatchStatus.NOT_SERVING)) == []
+    assert link.acknowledge(elsewhere, 0) == []
+    assert link.acknowledge(answer(batch, BatchStatus.WRONG_VIEW), 0) == []
+    assert link.acknowledge(answer(batch, BatchStatus.NOT_SERVING), 0) == []
     assert link.queued("k", Part.REPLICA)
-    assert send(link, table, FIRST_RETRY_MS).replicas
+    assert send(link, table, PEER_RETRY_MS).replicas
 
 
 def test_each_record_is_answered_by_itself() -> None:
@@ -129,7 +129,7 @@ def test_each_record_is_answered_by_itself() -> None:
     batch = send(link, table)
     assert (keys(batch.replicas), keys(batch.transfers)) == (["a"], ["b", "c"])
     ack = PeerAck(PEER, ME, VIEW, batch.lsn, BatchStatus.OK, (OK,), (Outcome.STALE, OK))
-    assert [(d.key, d.outcome) for d in link.acknowledge(ack)] == [("a", OK), ("b", Outcome.STALE), ("c", OK)]
+    assert [(d.key, d.outcome) for d in link.acknowledge(ack, 0)] == [("a", OK), ("b", Outcome.STALE), ("c", OK)]
 
 
 def test_an_answer_with_too_few_outcomes_delivers_only_what_it_names() -> None:
@@ -139,7 +139,7 @@ def test_an_answer_with_too_few_outcomes_delivers_only_what_it_names() -> None:
         link.put(key, Part.REPLICA)
     batch = send(link, table)
     short = PeerAck(PEER, ME, VIEW, batch.lsn, BatchStatus.OK, (OK,))
-    assert [d.key for d in link.acknowledge(short)] == ["a"]
+    assert [d.key for d in link.acknowledge(short, 0)] == ["a"]
 
 
 def test_a_first_batch_seals_a_peer_that_has_nothing_to_get() -> None:
@@ -147,7 +147,7 @@ def test_a_first_batch_seals_a_peer_that_has_nothing_to_get() -> None:
     batch = send(link, table)
     assert batch.seal is not None
     assert (batch.seal.handover, batch.seal.backup) == (True, True)
-    link.acknowledge(answer(batch))
+    link.acknowledge(answer(batch), 0)
     assert (link.handover_sealed, link.backup_sealed) == (True, True)
     assert link.next_batch(table, 0, may_seal_backup=True) is None
 
@@ -163,7 +163,7 @@ def test_a_seal_leaves_only_in_the_batch_that_empties_the_queue() -> None:
     assert len(first.transfers) == PEER_BATCH_RECORDS_MAX
     assert first.seal is not None
     assert (first.seal.handover, first.seal.backup) == (False, True)
-    link.acknowledge(answer(first))
+    link.acknowledge(answer(first), 0)
     last = send(link, table)
     assert last.seal is not None
     assert (len(last.transfers), last.seal.handover) == (1, True)
@@ -186,7 +186,7 @@ def test_a_key_that_was_forgotten_meanwhile_is_left_out() -> None:
     assert keys(send(link, table).replicas) == ["b"]
 
 
-def test_a_silent_peer_is_asked_less_often_but_never_given_up() -> None:
+def test_a_silent_peer_is_asked_again_and_again() -> None:
     table = table_with("k")
     link = quiet_link(table)
     link.put("k", Part.REPLICA)
@@ -197,5 +197,36 @@ def test_a_silent_peer_is_asked_less_often_but_never_given_up() -> None:
         assert due_ns is not None
         waits.append((due_ns - now_ns) // MS)
         now_ns = due_ns
+    assert waits == [PEER_RETRY_MS] * 8
+
+
+def test_a_peer_in_another_view_is_asked_again_soon_then_less_often() -> None:
+    """A peer that is a view behind is there within milliseconds; one that stays elsewhere must not be hammered."""
+    table = table_with("k")
+    link = quiet_link(table)
+    link.put("k", Part.REPLICA)
+    waits, now_ns = [], 0
+    for _ in range(8):
+        batch = link.next_batch(table, now_ns, may_seal_backup=True)
+        assert batch is not None
+        link.acknowledge(answer(batch, BatchStatus.WRONG_VIEW), now_ns)
+        due_ns = link.due_ns()
+        assert due_ns is not None
+        waits.append((due_ns - now_ns) // MS)
+        now_ns = due_ns
+    assert waits[0] == FIRST_RETRY_MS
     assert waits == sorted(waits)
-    assert waits[-2:] == [250, 250]
+    assert waits[-1] == PEER_RETRY_MS
+
+
+def test_what_somebody_waits_for_goes_first() -> None:
+    """After a failover the table may be full of copies to send; the first renewal must not wait for all of them."""
+    names = [f"k{i}" for i in range(PEER_BATCH_RECORDS_MAX)]
+    table = table_with(*names, "renewed")
+    link = quiet_link(table)
+    for name in [*names, "renewed"]:
+        link.put(name, Part.REPLICA)
+    link.put("renewed", Part.REPLICA, urgent=True)
+    link.put("renewed", Part.REPLICA)
+    assert keys(send(link, table).replicas)[0] == "renewed"
+    assert not {"renewed"} & set(link._queue.keys())

@@ -57,6 +57,7 @@ def test_a_key_sits_at_the_ieee_crc_32_of_its_utf8(key: str, position: int) -> N
 
 
 def test_a_virtual_node_sits_at_the_crc_32_of_server_hash_number() -> None:
+    """8860:ring-not-modulo."""
     ring = HashRing(["10.0.0.5:8888.18888"])
     assert (2_733_164_314, "10.0.0.5:8888.18888") in set(ring.virtual_nodes())
     expected = sorted(crc32(b"10.0.0.5:8888.18888#%d" % i) for i in range(50))
@@ -142,7 +143,7 @@ def test_a_ring_without_virtual_nodes_is_refused() -> None:
 
 
 def test_equal_servers_and_down_marks_make_equal_rings() -> None:
-    """H2: who computes the ring from the same view computes the same ring."""
+    """8860:ring-agreement. H2: who computes the ring from the same view computes the same ring."""
     ring = HashRing(SERVERS[:3], down=SERVERS[:1])
     twin = HashRing([*reversed(SERVERS[:3]), SERVERS[0]], down=[SERVERS[0], "10.9.9.9:1"])
     assert ring == twin
@@ -159,7 +160,10 @@ def test_equal_servers_and_down_marks_make_equal_rings() -> None:
 
 @given(SERVER_SETS, st.randoms(use_true_random=False))
 def test_removing_a_server_moves_only_its_keys_and_each_to_its_backup(servers: set[str], chance: Random) -> None:
-    """H1: the backup has the locks already, so a takeover needs nothing from the server that is gone."""
+    """H1: the backup has the locks already, so a takeover needs nothing from the server that is gone.
+
+    8860:only-removed-keys-move, 8860:successor-takes-over.
+    """
     before = HashRing(servers)
     gone = chance.choice(sorted(servers))
     after = HashRing(servers - {gone})
@@ -191,7 +195,10 @@ def test_marking_down_and_removing_give_the_same_owners() -> None:
 
 @pytest.mark.parametrize("count", [2, 3, 5, 8])
 def test_keys_are_shared_out_evenly_within_a_factor_of_two(count: int) -> None:
-    """50 virtual nodes give a spread of about 1/sqrt(50) = 14 %; a factor of two would be a fault, not chance."""
+    """50 virtual nodes give a spread of about 1/sqrt(50) = 14 %; a factor of two would be a fault, not chance.
+
+    8860:ring-balance.
+    """
     ring = HashRing(SERVERS[:count])
     fair = 1 / count
     for server in SERVERS[:count]:

@@ -119,6 +119,7 @@ def test_an_unlock_needs_the_token_of_a_held_lock(
 
 
 def test_a_fresh_grant_has_a_greater_generation_and_a_renewal_the_same() -> None:
+    """8860:generation-rises, 8860:generation-stays."""
     bench = Bench().settle()
     key = bench.key("a:1")
     first = granted(bench.acquire(key))
@@ -149,6 +150,7 @@ def test_who_asks_for_the_owner_learns_owner_and_generation_and_never_the_token(
 
 
 def test_an_expired_owner_counts_as_missing() -> None:
+    """8860:expired-is-missing."""
     bench = Bench().settle()
     key = bench.key("a:1")
     expired(bench, key)
@@ -179,7 +181,7 @@ def test_no_fact_ever_carries_a_renew_token() -> None:
 
 @pytest.mark.parametrize("what", ["grant", "renewal", "unlock"])
 def test_a_mutation_is_answered_only_when_the_backup_has_it(what: str) -> None:
-    """N2. Answered earlier, a crash of this node would give the lock away."""
+    """8860:replicate-after-success. N2. Answered earlier, a crash of this node would give the lock away."""
     bench = Bench().settle()
     key = bench.key("a:1")
     token = "" if what == "grant" else held(bench, key)
@@ -204,7 +206,10 @@ def test_a_fact_is_emitted_directly_before_the_reply_it_belongs_to() -> None:
 
 
 def test_a_grant_that_its_backup_never_confirmed_is_taken_back() -> None:
-    """The client was told that nothing is promised: the key must not stay locked for its TTL."""
+    """The client was told that nothing is promised: the key must not stay locked for its TTL.
+
+    8860:failure-is-visible.
+    """
     bench = Bench().settle()
     key = bench.key("a:1")
     call = bench.call(Lock(key, 5_000, "ada"), timeout_ms=300)
@@ -248,6 +253,7 @@ def test_a_stale_backup_answer_does_not_grant() -> None:
 
 
 def test_with_one_node_there_is_nobody_to_wait_for() -> None:
+    """8860:single-skips."""
     bench = Bench(peers=()).settle()
     assert granted(bench.acquire("k"))
 
@@ -262,6 +268,7 @@ def test_a_node_without_a_view_serves_nothing() -> None:
 
 
 def test_a_request_at_the_wrong_node_goes_one_hop_and_says_where_the_lock_lives() -> None:
+    """8860:routed-by-ring."""
     bench = Bench().settle()
     key = bench.key("b:2")
     call = bench.call(Lock(key, 5_000, "ada"))

@@ -89,7 +89,7 @@ def window() -> tuple[Bench, str, str]:
 
 
 def test_the_old_primary_serves_the_holder_until_the_new_one_has_the_lock() -> None:
-    """S2, #8860: the client would be redirected to a node that does not have the lock yet."""
+    """8860:transfer-window. S2: the client would be redirected to a node that does not have the lock yet."""
     bench, key, token = window()
     call = bench.call(Lock(key, 5_000, "ada", token))
     assert call not in bench.answers
@@ -100,7 +100,7 @@ def test_the_old_primary_serves_the_holder_until_the_new_one_has_the_lock() -> N
 
 
 def test_the_old_primary_serves_nobody_else_in_the_window() -> None:
-    """S2: a fresh acquisition is for the new primary to decide; here it is passed on."""
+    """8860:transfer-window-others. S2: a fresh acquisition is for the new primary to decide; here it is passed on."""
     bench, key, _ = window()
     for token in ("", "lr1.other"):
         bench.call(Lock(key, 5_000, "bob", token))
@@ -109,6 +109,7 @@ def test_the_old_primary_serves_nobody_else_in_the_window() -> None:
 
 
 def test_an_unlock_in_the_window_reaches_the_new_primary_as_a_tombstone() -> None:
+    """8860:transfer-window-unlock."""
     bench, key, token = window()
     call = bench.call(Unlock(key, token))
     bench.live(20)

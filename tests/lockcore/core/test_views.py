@@ -22,7 +22,7 @@ def kinds(bench: Bench) -> list[EventKind]:
 
 @pytest.mark.parametrize("offset", [-1, 0])
 def test_a_view_that_is_not_newer_is_refused_and_changes_nothing(offset: int) -> None:
-    """N3, #8860: a reordered message must not overwrite a newer ring."""
+    """8860:stale-update. N3: a reordered message must not overwrite a newer ring."""
     bench = Bench().settle()
     before, table, complete = bench.core.view, bench.table(), bench.core.acquiring()
     bench.tell(ViewUpdate(View(bench.number + offset, 1, ())))
@@ -36,7 +36,7 @@ def test_a_refused_view_is_a_fact_that_people_can_see() -> None:
 
 
 def test_nobody_serves_on_version_zero() -> None:
-    """W1: SeaweedFS's node bootstraps a ring of its own under version 0."""
+    """8860:version-zero. W1: SeaweedFS's node bootstraps a ring of its own under version 0."""
     bench = Bench(peers=())
     bench.tell(ViewUpdate(View(0, 0, ())))
     assert bench.core.view is None
@@ -53,7 +53,7 @@ def test_the_floor_rises_to_the_view() -> None:
 
 
 def test_a_backup_becomes_the_primary_of_its_copies_when_the_primary_is_marked_down() -> None:
-    """#8860: and the holder's token is good there."""
+    """8860:promote. And the holder's token is good there."""
     bench = Bench(peers=("b:2", "c:3")).settle()
     key = bench.key("b:2", "a:1")
     bench.send("b:2", replicas=(record(key, 50),))
@@ -78,6 +78,7 @@ def test_a_copy_in_a_range_that_is_not_complete_is_not_promoted() -> None:
 
 
 def test_a_promoted_lock_is_copied_to_the_new_backup() -> None:
+    """8860:replicate-after-promotion."""
     bench = Bench(peers=("b:2", "c:3")).settle()
     key = bench.key("b:2", "a:1")
     bench.send("b:2", replicas=(record(key, 50),))
@@ -153,7 +154,7 @@ def test_asynchronous_durability_copies_everything_at_each_change() -> None:
 
 
 def test_a_view_is_complete_and_needs_no_earlier_one() -> None:
-    """#8860: the ring arrives as a complete snapshot."""
+    """8860:snapshot, 8860:snapshot-is-atomic. The ring arrives as a complete snapshot."""
     bench = Bench(peers=("b:2", "c:3", "d:4"))
     late = bench.view()
     fresh = Bench()
