@@ -50,6 +50,7 @@ class Handover:
     _sealed_by: set[MemberId] = field(default_factory=set)
     _graces: list[tuple[Region, int]] = field(default_factory=list)
     _carried: bool = False
+    _acquiring: bool = False
 
     def adopt(self, view: View, now_ns: int) -> None:
         """Enter a view; the caller has refused stale ones."""
@@ -84,6 +85,7 @@ class Handover:
     def _check_seals(self) -> None:
         if self._sealed_by.issuperset(self.living()):
             self.complete |= self.primary_region
+        self._acquiring = not self.complete.covers(self.primary_region)
 
     def ready(self, position: int) -> bool:
         """Say whether this node knows all about a position."""
@@ -91,7 +93,7 @@ class Handover:
 
     def acquiring(self) -> bool:
         """Say whether a part of its primary range is not ready yet."""
-        return not self.complete.covers(self.primary_region)
+        return self._acquiring
 
     def settled(self) -> bool:
         """Say whether nothing is missing, neither as primary nor as backup."""

@@ -143,7 +143,7 @@ def _take_ack(state: NodeState, ack: PeerAck) -> None:
     if ack.receiver != state.me or link is None or link.peer != ack.sender:
         return
     state.table.raise_floor(ack.floor)
-    for item in link.acknowledge(ack):
+    for item in link.acknowledge(ack, state.now.boot_ns):
         if item.part is Part.REPLICA:
             _replica_delivered(state, item)
         else:

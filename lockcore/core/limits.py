@@ -40,7 +40,8 @@ VIEW_REPEAT_MS: Final = 500
 
 PEER_RETRY_MS: Final = 250
 """Unacknowledged peer batches are sent again, with a new number."""
-PEER_BATCH_RECORDS_MAX: Final = 512
+PEER_BATCH_RECORDS_MAX: Final = 256
+"""Some ten milliseconds of work at the receiver: no request waits longer for it."""
 TOMBSTONE_MARGIN_MS: Final = 10_000
 """Copies count their lease from receipt; so much later can a late one die."""
 

@@ -56,6 +56,8 @@ class MasterCore:
         config: MasterConfig | None = None,
         journal: dict[str, Any] | None = None,
         now: msg.Instant | None = None,
+        *,
+        unknown_past: bool = False,
     ) -> None:
         """Remember what the journal knows."""
         self.config = config or MasterConfig()
@@ -64,7 +66,7 @@ class MasterCore:
         self._ledger = Ledger.load(journal, self._now)
         self._roster = Roster()
         self._stabilise_ns: int | None = None
-        self._unknown_past = False
+        self._unknown_past = unknown_past
         self._closing = False
         self._out: list[msg.MasterEffect] = []
         for member in self._ledger.view.up.values() if self._ledger.view else ():

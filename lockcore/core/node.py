@@ -242,7 +242,7 @@ class NodeCore:
         if serving:
             state.emit(EventKind.UNFENCED)
             promote_ready(state)
-        else:
+        elif not state.closed:
             why = "marked down" if not state.is_up else "no acknowledged heartbeat"
             state.emit(EventKind.FENCED, detail=why)
             refuse_waiting(state, NO_LEASE_TEXT)

@@ -3,7 +3,9 @@
 Keys are queued, not states: a batch reads the newest state of each key when
 it leaves, so ten renewals of a lock while a batch is under way cost one
 record. At most one batch is under way; it is sent again, with a new number,
-until it is acknowledged or the view changes.
+until it is acknowledged or the view changes. What somebody waits for goes
+before what only has to be copied, so a table full of tombstones does not
+delay the first renewal after a failover.
 
 Invariants
   O1  A record counts as delivered only when the batch that carried it was
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
 from lockcore.core.limits import NS_PER_MS, PEER_BATCH_RECORDS_MAX, PEER_RETRY_MS
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from lockcore.core.view import MemberId
 
 FIRST_RETRY_MS: Final = 10
-"""A peer that is a view behind is there within milliseconds."""
+"""After the answer "another view": a peer that is behind is there within milliseconds."""
 
 
 class Part(Enum):
@@ -63,6 +66,7 @@ class PeerLink:
     me: MemberId
     peer: MemberId
     view: int
+    _urgent: dict[tuple[str, Part], None] = field(default_factory=dict)
     _queue: dict[tuple[str, Part], None] = field(default_factory=dict)
     _under_way: _UnderWay | None = None
     _lsn: int = 0
@@ -70,13 +74,17 @@ class PeerLink:
     handover_sealed: bool = False
     backup_sealed: bool = False
 
-    def put(self, key: str, part: Part) -> None:
-        """Queue the newest state of a key."""
-        self._queue[key, part] = None
+    def put(self, key: str, part: Part, *, urgent: bool = False) -> None:
+        """Queue the newest state of a key; `urgent` where somebody waits for it."""
+        if urgent:
+            self._queue.pop((key, part), None)
+            self._urgent[key, part] = None
+        elif (key, part) not in self._urgent:
+            self._queue[key, part] = None
 
     def queued(self, key: str, part: Part) -> bool:
         """Say whether a key still waits to be sent or acknowledged."""
-        if (key, part) in self._queue:
+        if (key, part) in self._queue or (key, part) in self._urgent:
             return True
         return self._under_way is not None and any((k, p) == (key, part) for k, p, _ in self._under_way.records)
 
@@ -91,20 +99,20 @@ class PeerLink:
                 return None
             self._give_up(self._under_way)
         seals = (not self.handover_sealed, may_seal_backup and not self.backup_sealed)
-        if not self._queue and not any(seals):
+        if not self._urgent and not self._queue and not any(seals):
             return None
         return self._build(table, now_ns, *seals)
 
     def _give_up(self, under_way: _UnderWay) -> None:
-        again = {(key, part): None for key, part, _ in under_way.records}
-        self._queue = again | self._queue
+        for key, part, _ in under_way.records:
+            self.put(key, part, urgent=True)
         self._under_way = None
-        self._retry_ms = min(self._retry_ms * 2, PEER_RETRY_MS)
 
     def _build(self, table: LeaseTable, now_ns: int, handover: bool, backup: bool) -> PeerBatch:  # noqa: FBT001 - two seals, named at the only caller
-        taken = list(self._queue)[:PEER_BATCH_RECORDS_MAX]
+        taken = list(islice(chain(self._urgent, self._queue), PEER_BATCH_RECORDS_MAX))
         for item in taken:
-            del self._queue[item]
+            self._urgent.pop(item, None)
+            self._queue.pop(item, None)
         records = []
         parts: dict[Part, list[LeaseRecord]] = {Part.REPLICA: [], Part.TRANSFER: []}
         for key, part in taken:
@@ -112,11 +120,11 @@ class PeerLink:
             if lease is not None:
                 records.append((key, part, lease.order))
                 parts[part].append(lease.record(now_ns))
-        left = {part for _, part in self._queue}
+        left = {part for _, part in chain(self._urgent, self._queue)}
         handover = handover and Part.TRANSFER not in left
         backup = backup and Part.REPLICA not in left
         self._lsn += 1
-        self._under_way = _UnderWay(self._lsn, records, handover, backup, now_ns + self._retry_ms * NS_PER_MS)
+        self._under_way = _UnderWay(self._lsn, records, handover, backup, now_ns + PEER_RETRY_MS * NS_PER_MS)
         return PeerBatch(
             sender=self.me,
             receiver=self.peer,
@@ -127,13 +135,15 @@ class PeerLink:
             seal=Seal(handover, backup, table.floor) if handover or backup else None,
         )
 
-    def acknowledge(self, ack: PeerAck) -> list[Delivered]:
+    def acknowledge(self, ack: PeerAck, now_ns: int) -> list[Delivered]:
         """Take the answer to the batch under way; older answers count nothing."""
         under_way = self._under_way
-        if under_way is None or ack.lsn != under_way.lsn or ack.view != self.view:
+        if under_way is None or ack.lsn != under_way.lsn:
             return []
-        if ack.status is not BatchStatus.OK:
-            return []  # the retry timer sends it again
+        if ack.status is not BatchStatus.OK or ack.view != self.view:
+            under_way.retry_at_ns = now_ns + self._retry_ms * NS_PER_MS
+            self._retry_ms = min(self._retry_ms * 2, PEER_RETRY_MS)
+            return []
         self._under_way = None
         self._retry_ms = FIRST_RETRY_MS
         self.handover_sealed |= under_way.handover_seal

@@ -163,21 +163,22 @@ class NodeState:
         """Keep the answer to a mutation just applied until the pair has it."""
         pending = Pending(lease.order, request, result, event, fresh)
         self.desk.expect(lease.key, pending)
-        self.spread(lease)
+        self.spread(lease, urgent=True)
         if self.config.durability == "async":
             self.commit(lease.key, lease.order)
 
-    def spread(self, lease: Lease) -> None:
+    def spread(self, lease: Lease, *, urgent: bool = False) -> None:
         """Queue a lease for whoever else must have it in this view."""
+        urgent = urgent or lease.key in self.desk.pending
         primary, backup = self.owners_at(lease.position)
         if primary == self.me.address and self.is_up:
             link = self.links.get(backup) if backup else None
             if link:
-                link.put(lease.key, Part.REPLICA)
+                link.put(lease.key, Part.REPLICA, urgent=urgent)
             elif backup is None:
                 self.commit(lease.key, lease.order)  # alone: nobody to wait for
         elif primary is not None and primary in self.links:
-            self.links[primary].put(lease.key, Part.TRANSFER)
+            self.links[primary].put(lease.key, Part.TRANSFER, urgent=urgent)
 
     def commit(self, key: str, order: tuple[int, int], moved_to: str = "") -> None:
         """Acknowledge what the pair now has, oldest first (N2, E1)."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 def adopt(state: NodeState, view: View) -> None:
     """Enter a view, or refuse it as stale."""
     current = state.view
+    if state.closed:
+        return
     if current is not None and view.number <= current.number:
         if view.number < current.number:
             state.emit(EventKind.REFUSED, detail=f"stale view {view.number}")
@@ -45,10 +47,15 @@ def adopt(state: NodeState, view: View) -> None:
     state.last_lsn = {}
     state.lease.next_heartbeat_ns = 0  # the master learns at once where we are
     state.emit(EventKind.VIEW, detail="adopted" if state.is_up else "adopted; not a member")
-    for lease in state.table:
+    for lease in _living_first(state):
         _rehome(state, lease)
     promote_ready(state)
     _reconsider_forwards(state)
+
+
+def _living_first(state: NodeState) -> list[Lease]:
+    """Return all leases, tombstones last: nobody waits for those."""
+    return sorted(state.table, key=lambda lease: lease.gone)
 
 
 def _rehome(state: NodeState, lease: Lease) -> None:
@@ -64,7 +71,7 @@ def _rehome(state: NodeState, lease: Lease) -> None:
             state.spread(lease)
     elif primary in state.links and (waited_for or lease.serving or state.handover.must_hand_over(lease)):
         # Also a lock whose new primary surely has it: it is told that we stop.
-        state.links[primary].put(lease.key, Part.TRANSFER)
+        state.links[primary].put(lease.key, Part.TRANSFER, urgent=waited_for)
 
 
 def _must_replicate(state: NodeState, lease: Lease) -> bool:
@@ -75,7 +82,7 @@ def promote_ready(state: NodeState) -> None:
     """Become the primary of copies in the range this node is complete for."""
     if not state.is_up:
         return
-    for lease in state.table:
+    for lease in _living_first(state):
         if lease.serving or not state.handover.ready(lease.position):
             continue
         if state.owners_at(lease.position)[0] != state.me.address:

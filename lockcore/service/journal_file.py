@@ -4,7 +4,7 @@ Invariants
   J1  After `write` returns, the journal survives a power cut; before, the
       old one does (write aside, fsync, rename, fsync of the folder).
   J2  A journal that cannot be read is moved aside and said aloud; the master
-      then starts as one that lost it, and learns from the nodes.
+      then starts as one that lost it: fresh locks wait for the longest lease.
 Elsewhere: what it holds (lockcore.core.ledger).
 """
 
@@ -31,6 +31,7 @@ class JournalFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._failing = False
+        self.lost = False
 
     def read(self) -> dict[str, Any] | None:
         """Return what was last written, None where there is nothing to be read.
@@ -58,12 +59,13 @@ class JournalFile:
 
     def move_aside(self, why: str) -> None:
         """Keep a journal that is of no use under another name (J2)."""
+        self.lost = True
         aside = self.path.with_name(f"{self.path.name}.unreadable-{time.time_ns()}")
         with contextlib.suppress(OSError):
             self.path.replace(aside)
         _log.warning(
-            "the master's journal %s cannot be used (%s): moved to %s; going on as if it were lost, "
-            "fresh locks wait for the longest lease where nodes remember an unknown past",
+            "the master's journal %s cannot be used (%s): moved to %s; fresh locks wait "
+            "for the longest lease, since some may be held that nobody knows of",
             self.path,
             why,
             aside.name,

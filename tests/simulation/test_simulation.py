@@ -102,7 +102,7 @@ def no_grace(patch: pytest.MonkeyPatch) -> None:
 
 def judge_too_early(patch: pytest.MonkeyPatch) -> None:
     """The master marks a node down while its node lease still runs."""
-    patch.setattr(MasterCore, "_silent_at_ns", lambda _self, node: node.heard_ns + 500_000_000)
+    patch.setattr(MasterCore, "_silent_at_ns", lambda _self, node: node.heard_ns + 420_000_000)
 
 
 def clock_is_the_version(patch: pytest.MonkeyPatch) -> None:
