@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any, Final
 
 from dlmsite.environment import PROJECT_DIR
@@ -31,6 +32,7 @@ from dlmsite.operations.watch import Watch
 from dlmsite.operations.workload import WorkloadProcess
 from lockcore.service.master_server import MasterServer
 from lockcore.service.secrets import FILE_NAME, load_or_create_secret
+from lockcore.wire.addresses import grpc_target
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +140,12 @@ class Cluster:
         await self._quietly(self.recorder.run(self.recorder.writer.drop_all_held))
         await self.recorder.stop()
 
+    def kill_all(self) -> None:
+        """End the nodes at once; `stop`, which waits for them, then comes to its end."""
+        for seat in self.supervisor.seats.values():
+            if seat.process is not None:
+                seat.process.send(SIGKILL)
+
     async def abandon(self) -> None:
         """Give up a start that failed; nodes go on (C1)."""
         self.supervisor.let_go()
@@ -172,7 +180,7 @@ def workload_command(data: Path, supervisor: Supervisor) -> Callable[[], Sequenc
     manage = [sys.executable, str(PROJECT_DIR / "manage.py"), "workload", "--data", str(data)]
 
     def command() -> list[str]:
-        living = [seat.address for seat in supervisor.seats.values() if seat.alive]
+        living = [grpc_target(seat.address) for seat in supervisor.seats.values() if seat.alive]
         return [*manage, "--target", ",".join(living)]
 
     return command

@@ -1,4 +1,4 @@
-"""Run a program that ends with us: `python -m dlmsite.operations.tether PARENT_PID PROGRAM ARGUMENT...`.
+"""Run a program that ends with us: `python tether.py PARENT_PID PROGRAM ARGUMENT...`.
 
 Nodes outlive a crash of the site; its workload must not. The kernel sends SIGTERM to this process when the parent dies,
 and goes on doing so after exec.

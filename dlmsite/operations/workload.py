@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from signal import SIGKILL, SIGTERM
 from typing import Final
 
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 LABEL: Final = "workload"
 END_S: Final = 5.0
+# By its path: the site may have been started from any folder.
+TETHER: Final = Path(__file__).with_name("tether.py")
 
 
 class WorkloadProcess:
@@ -73,7 +76,7 @@ class WorkloadProcess:
     async def _start(self) -> str:
         if self._command is None:
             raise OperationProblem("there is no workload to switch on here")
-        tether = [sys.executable, "-m", "dlmsite.operations.tether", str(os.getpid())]
+        tether = [sys.executable, str(TETHER), str(os.getpid())]
         try:
             with self._logs.open_new(LABEL) as output:
                 child = subprocess.Popen(  # noqa: S603, ASYNC220 - our own program, started in a moment

@@ -9,7 +9,7 @@ import pytest
 from dlmsite.operations.logfiles import NodeLogs
 from dlmsite.operations.procs import identify
 from dlmsite.operations.supervisor import OperationProblem
-from dlmsite.operations.workload import WorkloadProcess
+from dlmsite.operations.workload import TETHER, WorkloadProcess
 from tests.dlmsite.waiting import until
 
 FOREVER = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -42,7 +42,7 @@ async def test_without_a_workload_there_is_nothing_to_switch(tmp_path: Path) -> 
 
 async def test_it_ends_when_its_parent_is_killed() -> None:
     """A crash of the site leaves no stray workload."""
-    tether = [sys.executable, "-m", "dlmsite.operations.tether"]
+    tether = [sys.executable, str(TETHER)]
     script = (
         "import os, subprocess, sys, time; "
         f"print(subprocess.Popen([*{tether!r}, str(os.getpid()), *{FOREVER!r}]).pid, flush=True); time.sleep(60)"

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 from argparse import ArgumentParser
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -116,9 +117,10 @@ class Command(BaseCommand):
             raise CommandError(run.failure, returncode=EXIT_FAILED)
 
     def say(self, text: str) -> None:
-        """Tell the person at the terminal."""
-        self.stdout.write(text)
-        self.stdout.flush()
+        """Tell the person at the terminal, who may have closed it."""
+        with suppress(OSError):
+            self.stdout.write(text)
+            self.stdout.flush()
 
 
 class _Run:
@@ -130,6 +132,7 @@ class _Run:
         self._link = link
         self._reactor = reactor
         self._task: asyncio.Task[None] | None = None
+        self._cluster: Cluster | None = None
         self._end = asyncio.Event()
         self.failure = ""
 
@@ -144,14 +147,17 @@ class _Run:
         self._task = loop.create_task(self._live())
 
     def _on_signal(self) -> None:
-        if not self._end.is_set():
-            self._command.say("\nStopping: the nodes end as well ...")
+        if self._end.is_set():
+            self._command.say("Told twice: everything is killed.")
+            if self._cluster is not None:
+                self._cluster.kill_all()
+            return
         self._end.set()
+        self._command.say("\nStopping: the nodes end as well. Ctrl-C again kills them.")
 
     async def _live(self) -> None:
-        cluster: Cluster | None = None
         try:
-            cluster = Cluster(self._asked)
+            self._cluster = cluster = Cluster(self._asked)
             problems = await cluster.start()
             self._greet(problems)
             await self._end.wait()
@@ -161,8 +167,8 @@ class _Run:
             log.exception("the site has failed")
             self.failure = f"unexpected: {type(error).__name__}: {error}"
         finally:
-            if cluster is not None:
-                await cluster.stop()
+            if self._cluster is not None:
+                await self._cluster.stop()
             self._reactor.stop()
 
     def _greet(self, problems: list[str]) -> None:
