@@ -1,0 +1,124 @@
+"""A real `manage.py up` for tests that use Lockring as people do.
+
+Elsewhere: what is tried on it (the tests beside).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parents[2]
+PORTS_NEEDED = 8
+PATIENCE_S = 60.0
+
+
+def wait_for(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
+    """Return the condition's first true value.
+
+    Raises:
+        AssertionError: it never became true; says what was waited for.
+    """
+    deadline = time.monotonic() + patience_s
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            msg = f"waited {patience_s:.0f} s in vain for: {what}"
+            raise AssertionError(msg)
+        time.sleep(0.05)  # the pace of asking, not a guess at how long it takes
+    return found
+
+
+def free_port() -> int:
+    """Return a port P so that P.. and P + 10000.. were free just now."""
+    for base in range(20_000 + os.getpid() % 5_000, 50_000, PORTS_NEEDED + 1):
+        wanted = [base + i for i in range(PORTS_NEEDED)]
+        if all(_is_free(port) and _is_free(port + 10_000) for port in wanted):
+            return base
+    msg = "no free ports"
+    raise AssertionError(msg)
+
+
+def _is_free(port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+class Running:
+    """One `manage.py up`, with what it printed."""
+
+    def __init__(self, data: Path, *options: str, nodes: int = 3) -> None:
+        """Start it; `ready` waits until it can be used."""
+        self.data = data
+        self.port = free_port()
+        self.log = data.with_suffix(".log")
+        self.options = ("--nodes", str(nodes), "--port", str(self.port), "--data", str(data), *options)
+        self.nodes = nodes
+        self.process = self.start()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start (again) in the same folder and on the same ports."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "up", *self.options],
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            )
+        return self.process
+
+    @property
+    def url(self) -> str:
+        """The page."""
+        return f"http://127.0.0.1:{self.port}/"
+
+    @property
+    def target(self) -> str:
+        """The address list for a client."""
+        return ",".join(f"127.0.0.1:{self.port + 10_000 + i}" for i in range(1, self.nodes + 1))
+
+    def login_link(self) -> str:
+        """Return the one-time link that it printed."""
+        found = wait_for(lambda: re.search(r"http://\S+/login/\S+", self.log.read_text()), "the login link")
+        return str(found.group(0))
+
+    def invite(self, name: str, role: str) -> str:
+        """Return a login link for a new user."""
+        command = [sys.executable, "manage.py", "invite", name, "--role", role, "--data", str(self.data)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=60, text=True)
+        found = re.search(r"/login/\S+", done.stdout)
+        assert found, done.stdout
+        return self.url.rstrip("/") + found.group(0)
+
+    def status(self) -> dict[str, Any]:
+        """Return what `manage.py status --json` says."""
+        command = [sys.executable, "manage.py", "status", "--json", "--data", str(self.data)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=60)
+        return json.loads(done.stdout) if done.returncode == 0 else {}
+
+    def stop(self) -> None:
+        """Press Ctrl-C and wait for the end."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise
