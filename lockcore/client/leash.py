@@ -6,8 +6,9 @@ and ends the command when that time comes. So the command also ends when
 `manage.py lock` is killed, is stopped, or hangs. 0 means lost; the end of the
 pipe means that nobody can tell any more.
 
-    python -I leash.py PIPE TERM_MS command argument ...
+    python -I leash.py PIPE ENDED TERM_MS command argument ...
 
+A byte on the pipe `ENDED` tells that the time was over before the command was.
 The command gets SIGTERM `TERM_MS` before the lease ends, and SIGKILL when it
 ends; when the lock is lost at once, SIGKILL follows SIGTERM after `TERM_MS`.
 It runs in a process group of its own, which has the terminal where we had it.
@@ -54,11 +55,13 @@ class Leash:
 
     Args:
         pipe: where deadlines arrive.
+        ended: gets a byte when the command's time is over.
         term_ms: how long before SIGKILL comes SIGTERM.
     """
 
-    def __init__(self, pipe: int, term_ms: int) -> None:
+    def __init__(self, pipe: int, ended: int, term_ms: int) -> None:
         self._pipe = pipe
+        self._tell_ended = ended
         self._term_ns = term_ms * NS_PER_MS
         self._kill_ns = 0
         self._termed = False
@@ -69,7 +72,8 @@ class Leash:
         """Run the command; return the exit code (S2)."""
         first = os.read(self._pipe, DEADLINE.size)
         if len(first) < DEADLINE.size or DEADLINE.unpack(first)[0] <= boot_ns():
-            return SIGNAL_EXIT + signal.SIGTERM  # lost before it began
+            os.write(self._tell_ended, b".")  # lost before it began
+            return SIGNAL_EXIT + signal.SIGTERM
         self._kill_ns = DEADLINE.unpack(first)[0]
         os.set_blocking(self._pipe, False)
         wake, told = os.pipe()
@@ -152,16 +156,17 @@ class Leash:
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self._pipe, DEADLINE.size):
                 (until_ns,) = DEADLINE.unpack(data) if len(data) == DEADLINE.size else (0,)
-                if not self._termed:  # what has begun is not taken back
-                    self._kill_ns = until_ns or boot_ns() + self._term_ns
-                    self._termed = until_ns == 0
-                    if self._termed:
-                        self._terminate()
-            if not self._termed:
-                self._kill_ns = boot_ns() + self._term_ns
-                self._terminate()
+                self._take_deadline(until_ns)
+            self._take_deadline(0)
             return False
         return True
+
+    def _take_deadline(self, until_ns: int) -> None:
+        if self._termed:
+            return  # what has begun is not taken back
+        self._kill_ns = until_ns or boot_ns() + self._term_ns
+        if until_ns == 0:
+            self._terminate()
 
     def _wait_ms(self) -> int:
         at_ns = self._kill_ns if self._termed else self._kill_ns - self._term_ns
@@ -177,6 +182,8 @@ class Leash:
 
     def _terminate(self) -> None:
         self._termed = True
+        with contextlib.suppress(OSError):  # nobody may be left to be told
+            os.write(self._tell_ended, b".")
         self._signal(signal.SIGTERM)
         self._signal(signal.SIGCONT)  # a stopped process takes no SIGTERM
 
@@ -200,9 +207,11 @@ def _noted(_number: int, _frame: object) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run the command line given at the top of this module."""
-    pipe = int(arguments[0])
-    os.set_inheritable(pipe, False)  # the command must not hold it
-    return Leash(pipe, int(arguments[1])).run(arguments[2:])
+    pipe, ended = int(arguments[0]), int(arguments[1])
+    for end in (pipe, ended):
+        os.set_inheritable(end, False)  # the command must not hold it
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    return Leash(pipe, ended, int(arguments[2])).run(arguments[3:])
 
 
 if __name__ == "__main__":

@@ -134,32 +134,45 @@ class _Run:
 
     async def _run_under(self, lock: LiveLock) -> int:
         heard, self._told = os.pipe()
-        os.set_blocking(self._told, False)
+        ended, tell_ended = os.pipe()
+        for end in (self._told, ended):
+            os.set_blocking(end, False)
         try:
             lock.on_hold = self._tell
             self._tell(lock.held_until_ns)
-            self._leash = await asyncio.create_subprocess_exec(*self._leash_command(heard), pass_fds=(heard,))
+            command = self._leash_command(heard, tell_ended)
+            self._leash = await asyncio.create_subprocess_exec(*command, pass_fds=(heard, tell_ended))
         finally:
             os.close(heard)
+            os.close(tell_ended)
         code = await self._leash.wait()
         lock.on_hold = None
         os.close(self._told)
-        lost = lock.lost.is_set() or not lock.is_locked
+        was_ended = bool(_read(ended))
+        os.close(ended)
         await lock.release()
         if code < 0:  # the leash itself was killed, and the command with it
             code = SIGNAL_EXIT - code
-        if lost:
-            why = lock.loss_reason or "its lease ended"
+        if was_ended:
+            why = lock.loss_reason or "it could not be renewed in time"
             sys.stderr.write(f"lockring: lost the lock {lock.key!r} ({why}); the command was ended\n")
             return code or EXIT_LOST
         return code
 
-    def _leash_command(self, heard: int) -> list[str]:
+    def _leash_command(self, heard: int, tell_ended: int) -> list[str]:
         term_ms = min(TERM_MS_MAX, int(self._plan.ttl * 1_000 / TERM_SHARE))
         leash = str(Path(__file__).with_name("leash.py"))
-        return [sys.executable, "-I", "-S", leash, str(heard), str(term_ms), *self._plan.command]
+        return [sys.executable, "-I", "-S", leash, str(heard), str(tell_ended), str(term_ms), *self._plan.command]
 
     def _tell(self, until_ns: int) -> None:
         """Tell the leash until when the lock is held; 0: it is lost."""
         with contextlib.suppress(OSError):  # it has ended, or is stopped with thousands unread: then it is late anyway
             os.write(self._told, DEADLINE.pack(until_ns))
+
+
+def _read(pipe: int) -> bytes:
+    """Return a byte if one has come."""
+    try:
+        return os.read(pipe, 1)
+    except BlockingIOError:
+        return b""
