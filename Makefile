@@ -16,24 +16,31 @@ DATA ?= .lockring
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 BIN := .venv/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+# Without a recent node of the system, npm comes from PyPI with what tests need.
+NODE := $(shell node -p 'Number(process.versions.node.split(".")[0]) >= 20' 2>/dev/null)
 
 help:  ## Show these lines
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 install: .venv/.installed node_modules/.installed  ## Make .venv and node_modules from the lock files
 
-.venv/.installed: requirements-dev.txt
+# What running needs; the rest only serves tests and checks, and takes three times as long.
+.venv/.runtime: requirements.txt
 	@[ -n "$(PYTHON)" ] || { echo "Lockring needs Python 3.11 or newer: install it, or say PYTHON=/path/to/python3 after make." >&2; exit 1; }
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
-		-r requirements-dev.txt
+	$(PIP) -r requirements.txt
 	@touch $@
 
-node_modules/.installed: package-lock.json package.json .npmrc .venv/.installed
+.venv/.installed: requirements-dev.txt .venv/.runtime
+	$(PIP) -r requirements-dev.txt
+	@touch $@
+
+node_modules/.installed: package-lock.json package.json .npmrc $(if $(filter true,$(NODE)),,.venv/.installed)
 	tools/js npm ci --no-audit --no-fund
 	@touch $@
 
-run: install  ## Start a cluster and its page: NODES=3 PORT=8000 DATA=.lockring
+run: .venv/.runtime node_modules/.installed  ## Start a cluster and its page: NODES=3 PORT=8000 DATA=.lockring
 	exec $(BIN)/python manage.py up --nodes $(NODES) --port $(PORT) --data $(DATA)
 
 test: install browser  ## Run every test
@@ -44,7 +51,7 @@ sim: install  ## Simulate clusters under random faults: SEEDS=1000 FIRST=0
 	$(BIN)/python -m lockcore.testing.campaign --seeds $(SEEDS) --first $(FIRST)
 
 bench: install browser  ## Measure Lockring's figures, some 8 minutes: ONLY=failover,join for some of them
-	$(BIN)/python -m bench $(ONLY)
+	$(BIN)/python -m bench "$(ONLY)"
 
 browser:
 	@tools/browser.sh

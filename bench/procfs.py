@@ -1,11 +1,12 @@
 """What the kernel says that a process uses.
 
-Elsewhere: who asks (idle, throughput).
+Elsewhere: who asks (idle, push, throughput).
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,25 @@ def cpu_s(pid: int) -> float:
     """Return the CPU time used so far, in seconds, user and system, without children."""
     fields = (Path("/proc") / str(pid) / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[_UTIME]) + int(fields[_STIME])) / _CLOCK_TICKS
+
+
+def family_cpu_s(pid: int) -> float:
+    """Return the CPU time of a process and of all that descend from it and live."""
+    total = 0.0
+    for member in family(pid):
+        with suppress(OSError):
+            total += cpu_s(member)
+    return total
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and its living descendants."""
+    found = [pid]
+    for parent in found:  # grows while it is walked
+        for path in (Path("/proc") / str(parent) / "task").glob("*/children"):
+            with suppress(OSError):
+                found += [int(child) for child in path.read_text(encoding="ascii").split()]
+    return found
 
 
 def resident_mb(pid: int) -> float:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 PROJECT: Final = Path(__file__).resolve().parent.parent
 LINK: Final = re.compile(r"https?://\S+/login/\S+")
+COMPLAINT: Final = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b|Traceback")
 READY_S: Final = 60.0
 END_S: Final = 25.0
 LOOK_S: Final = 0.2
@@ -92,6 +93,12 @@ class Site:
         """Return the processes by label."""
         records = [json.loads(path.read_text(encoding="utf-8")) for path in (self.data / "nodes").glob("*.json")]
         return {record["label"]: record["pid"] for record in sorted(records, key=lambda record: record["label"])}
+
+    def complaints(self) -> list[str]:
+        """Return what it and its nodes logged as a warning or worse."""
+        paths = [self._output, *(self.data / "logs").glob("*.log")]
+        lines = [line for path in paths for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
+        return [LINK.sub("(login link)", line) for line in lines if COMPLAINT.search(line)]
 
     # --- inside ---------------------------------------------------------------------------
 
