@@ -5,6 +5,8 @@ Elsewhere: what they are answered (test_serving).
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import pytest
 
 from lockcore.core.limits import KEY_BYTES_MAX, LEASE_MS_MAX, LEASE_MS_MIN, OWNER_BYTES_MAX, TOKEN_BYTES_MAX
@@ -107,6 +109,27 @@ def test_a_forgotten_request_waits_nowhere_and_its_mutation_stays() -> None:
     assert kept is not None
     assert kept.request is None
     assert (desk.parked, desk.parked_count, desk.forwards, desk.pending_count) == ({}, 0, {}, 1)
+
+
+class Untouchable(dict[int, Request]):
+    """A dictionary that nobody may walk through."""
+
+    def items(self) -> NoReturn:
+        """Refuse."""
+        raise AssertionError("all forwards were looked at")
+
+    __iter__ = values = keys = items
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="20,000 forwards to a hung node cost seconds in one step")
+def test_forgetting_one_request_does_not_look_at_all_the_others() -> None:
+    """They come due together when a node hangs: quadratic work would cost this node its own lease."""
+    desk = Desk()
+    request = ask()
+    forward_id = desk.forward(request, "b:2")
+    desk.forwards = Untouchable(desk.forwards)
+    desk.forget(request)
+    assert forward_id not in desk.forwards
 
 
 def test_a_request_knows_whether_it_had_its_one_hop() -> None:
