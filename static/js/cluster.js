@@ -68,7 +68,12 @@ export class Cluster {
   colorOf(address) {
     const known = this.nodes.findIndex((n) => n.address === address);
     if (known >= 0) return this.nodes[known]?.color ?? known;
-    return Math.max(0, this.ring.servers.indexOf(address));
+    const inRing = this.ring.servers.indexOf(address);
+    if (inRing >= 0) return inRing;
+    const taken = new Set(this.nodes.map((n) => n.color)); // a node to come gets the first that is free
+    let free = 0;
+    while (taken.has(free)) free += 1;
+    return free;
   }
 
   /**

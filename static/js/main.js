@@ -120,7 +120,8 @@ function showRing(change) {
   search.show();
   dialog.update();
   const text = tellChange(change, (address) => cluster.labelOf(address));
-  caption.textContent = text;
+  // What moved stays readable when the dead are taken off the ring a second later, by which nothing moves.
+  if (change.first || change.diff.primaryShare > 0) caption.textContent = text;
   spoken.textContent = text;
 }
 

@@ -123,7 +123,7 @@ export function tellPlan(what, label, plan, labelOf) {
     kill: `Sends SIGKILL to ${label}: no goodbye, no handover. Its backups serve its arcs at once.`,
     stop: `Asks ${label} to say goodbye: it hands over what it holds and then leaves the ring.`,
     restart: `Stops ${label} and starts it again as a new incarnation, without memory. Its arcs leave and come back.`,
-    add: `Starts a new lock node, ${label} at its expected address. It acquires its arcs before it grants anything.`,
+    add: `Starts a new lock node, ${label}. It acquires its arcs before it grants anything.`,
   };
   const verb = what === "kill" ? "promoted at" : "transferred to";
   const effects = [];
