@@ -38,6 +38,7 @@ T = TypeVar("T")
 EVENTS_KEPT: Final = 4_000
 READ_EVENTS_MAX: Final = 1_000
 REREAD_S: Final = 1.0
+NODES_AGE_NS: Final = 1_000_000_000
 READ_EVERY_S: Final = 0.05
 """At most twenty reads a second, whatever the number of hints."""
 
@@ -50,6 +51,7 @@ class Reading:
     parts: dict[str, str] = field(default_factory=dict)
     actions: dict[str, str] = field(default_factory=dict)
     lag_ms: float | None = None
+    nodes_key: tuple[int, int] = (0, 0)
 
 
 class Feed:
@@ -66,6 +68,7 @@ class Feed:
         self._watchers: dict[object, asyncio.Event] = {}
         self._thread: ThreadPoolExecutor | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._nodes_key = (0, 0)
         self._hinted = asyncio.Event()
         self._lock = asyncio.Lock()
 
@@ -148,7 +151,8 @@ class Feed:
     async def _look(self) -> bool:
         """Read what is new and wake everybody; say whether there may be more."""
         after = self.last_id
-        reading = await self.read(lambda: _read(after))
+        before = (self._nodes_key, self.parts.get("nodes", ""))
+        reading = await self.read(lambda: _read(after, *before))
         for event in reading.events:
             self.events.append(event)
         while len(self.events) > EVENTS_KEPT:
@@ -157,25 +161,35 @@ class Feed:
             self.last_id = reading.events[-1][0]
         news = reading.events or reading.parts != self.parts or reading.actions != self.actions
         self.parts, self.actions, self.lag_ms = reading.parts, reading.actions, reading.lag_ms
+        self._nodes_key = reading.nodes_key
         if news:
             for watcher in self._watchers.values():
                 watcher.set()
         return len(reading.events) == READ_EVENTS_MAX
 
 
-def _read(after: int) -> Reading:
+def _read(after: int, nodes_key: tuple[int, int] = (0, 0), nodes_text: str = "") -> Reading:
+    """Look at the rows.
+
+    Args:
+        after: the last event known.
+        nodes_key: of the rows that `nodes_text` was made of.
+        nodes_text: used again while they are the same, so that ages alone are no news (but once a second).
+    """
     now_ns = time.time_ns()
+    key = (picture.nodes_written_ns(), now_ns // NODES_AGE_NS)
     labels = picture.node_labels()
     rows = picture.events_after(after, READ_EVENTS_MAX)
     return Reading(
         events=[(row.pk, dumps(picture.event_of(row, labels))) for row in rows],
         parts={
             "view": dumps(picture.view_of(picture.newest_view(), labels)),
-            "nodes": dumps(picture.nodes(now_ns)),
+            "nodes": nodes_text if key == nodes_key else dumps(picture.nodes(now_ns)),
             "workload": dumps(picture.workload_of(requests.present_helm())),
         },
         actions={action["id"]: dumps(action) for action in picture.actions()},
         lag_ms=picture.lag_ms_of(Pulse.objects.filter(pk=1).first(), now_ns),
+        nodes_key=key,
     )
 
 

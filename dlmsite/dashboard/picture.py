@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from django.db.models import Max
+
 from dlmsite.journal.models import HeldLock, LockEvent, Node, Pulse, RingVersion
 from dlmsite.operations import requests
 from dlmsite.operations.models import Helm, OperatorAction
@@ -134,6 +136,11 @@ def events_after(after: int, limit: int) -> list[LockEvent]:
 def newest_view() -> RingVersion | None:
     """Return the view published last."""
     return RingVersion.objects.order_by("-number").first()
+
+
+def nodes_written_ns() -> int:
+    """Return when the nodes were last written down."""
+    return int(Node.objects.aggregate(at_ns=Max("updated_at_ns"))["at_ns"] or 0)
 
 
 def nodes(now_ns: int) -> list[Json]:

@@ -45,6 +45,7 @@ QUEUE_EVENTS_MAX: Final = 20_000
 RETRY_FIRST_S: Final = 0.1
 RETRY_MAX_S: Final = 5.0
 PULSE_EVERY_S: Final = 1.0
+IDLE_S: Final = 2.0
 STOP_S: Final = 5.0
 NS_PER_MS: Final = 1_000_000
 
@@ -71,6 +72,7 @@ class Recorder:
         self._waiting = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
+        self._wrote_s = 0.0
         self._hint_due = asyncio.Event()
         self.lag_ms = 0.0
         self.trouble = ""
@@ -154,6 +156,7 @@ class Recorder:
     async def _write_some(self, taken: list[tuple[EventBatch, asyncio.Future[None]]]) -> None:
         batches = [batch for batch, _ in taken]
         written = await self._insist(lambda: self._write_or_split(batches))
+        self._wrote_s = time.monotonic()
         if written.newest_ns:
             self.lag_ms = max(0.0, (self._clock_ns() - written.newest_ns) / NS_PER_MS)
         async with self._room:
@@ -214,8 +217,12 @@ class Recorder:
     async def _pulse_on(self) -> None:
         keep = retention.limits()
         while True:
+            began = time.monotonic()
             try:
                 pruned = await self.run(self._pulse_and_prune, keep)
+                if began - self._wrote_s > IDLE_S:
+                    # Nothing came, so nothing is late; what a write takes is what is known now.
+                    self.lag_ms = (time.monotonic() - began) * 1000
             except (DatabaseError, OSError) as error:
                 # Events will find the same and say so; a pulse that stops is itself the sign.
                 log.debug("no pulse: %s", error)

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from itertools import count
 from signal import SIGKILL, SIGTERM
 from typing import Final, Protocol
@@ -77,16 +77,24 @@ class Helm:
 
     async def run(self) -> None:
         """Claim and carry out, until cancelled."""
-        await self._run(requests.abandon)
-        while True:
-            try:
-                for action in await self._run(requests.claim):
-                    task = asyncio.create_task(self._carry_out(action))
-                    self._under_way.add(task)
-                    task.add_done_callback(self._under_way.discard)
-            except DatabaseError as error:
-                log.warning("actions cannot be read: %s", error)
-            await asyncio.sleep(POLL_S)
+        try:
+            await self._run(requests.abandon)
+            while True:
+                try:
+                    for action in await self._run(requests.claim):
+                        self._begin(self._carry_out(action))
+                except DatabaseError as error:
+                    log.warning("actions cannot be read: %s", error)
+                await asyncio.sleep(POLL_S)
+        finally:
+            # Nothing may start a node any more when the nodes are being ended; the next supervisor fails these rows.
+            for task in self._under_way:
+                task.cancel()
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
 
     async def _carry_out(self, action: OperatorAction) -> None:
         label = f"{action.what} {action.target}".strip()
@@ -120,9 +128,13 @@ class Helm:
         seat = self._supervisor.seats.get(action.target)
         event = Event(EventKind.OPERATOR, owner=action.who, peer=seat.address if seat else "", detail=detail)
         told = NumberedEvent(next(self._numbers), time.time_ns(), event)
-        task = asyncio.ensure_future(self._sink(EventBatch("site", self._incarnation, (told,))))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._begin(self._record(EventBatch("site", self._incarnation, (told,))))
+
+    async def _record(self, batch: EventBatch) -> None:
+        try:
+            await self._sink(batch)
+        except Exception as error:  # noqa: BLE001 - the action itself is a row all the same
+            log.warning("an operator's action was not told as an event: %r", error)
 
     # --- deeds ------------------------------------------------------------------------------------------------------
 

@@ -103,6 +103,7 @@ class Supervisor:
         self._registry = Registry(data)
         self._leftovers = Leftovers(data, sink)
         self._watches: set[asyncio.Task[None]] = set()
+        self._ending = False
 
     # --- adopting ---------------------------------------------------------------------------------------------------
 
@@ -147,6 +148,8 @@ class Supervisor:
             OperationProblem: it runs already, its port is taken, or it cannot be started.
         """
         seat = self._seat(label)
+        if self._ending:
+            raise OperationProblem("the site is being stopped")
         if seat.alive:
             raise OperationProblem(f"{label} is running already")
         check_port(self.plan.host, self.plan.grpc_port(label))
@@ -182,6 +185,7 @@ class Supervisor:
 
     async def end_all(self, alone_s: float, within_s: float) -> None:
         """See every node end: by itself within `alone_s`, by SIGTERM within `within_s`, by SIGKILL."""
+        self._ending = True
         for which, timeout_s in ((None, alone_s), (SIGTERM, within_s), (SIGKILL, KILL_WITHIN_S)):
             left = [seat.process for seat in self.seats.values() if seat.process is not None and seat.alive]
             waits = [asyncio.create_task(process.exited.wait()) for process in left]

@@ -272,9 +272,9 @@ async def test_many_pages_share_one_reading(open_page: Open, monkeypatch: pytest
     reads: list[int] = []
     original = feed._read
 
-    def counted(after: int) -> feed.Reading:
+    def counted(after: int, *before: Any) -> feed.Reading:
         reads.append(after)
-        return original(after)
+        return original(after, *before)
 
     monkeypatch.setattr(feed, "_read", counted)
     await add(1)

@@ -174,3 +174,11 @@ async def test_a_label_of_an_earlier_time_is_kept(supervise: Start) -> None:
     supervisor = supervise()
     supervisor.know("n7", "killed")
     assert supervisor.seats["n7"].ended_as == "killed"
+
+
+async def test_while_the_site_ends_nothing_is_started(supervise: Start) -> None:
+    """An action that is under way must not leave a stray node behind."""
+    supervisor = supervise()
+    await supervisor.end_all(0, 0)
+    with pytest.raises(OperationProblem, match="the site is being stopped"):
+        supervisor.start("n1")

@@ -142,8 +142,10 @@ class _Run:
 
     def _begin(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._on_signal)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # A closed terminal is an end like Ctrl-C, unless nohup says otherwise.
+            if signal.getsignal(number) is not signal.SIG_IGN or number is signal.SIGINT:
+                loop.add_signal_handler(number, self._on_signal)
         self._task = loop.create_task(self._live())
 
     def _on_signal(self) -> None:
