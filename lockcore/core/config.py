@@ -10,6 +10,7 @@ from typing import Literal
 
 from lockcore.core.limits import (
     HEARTBEAT_MS,
+    LEASE_MS_MAX,
     NODE_LEASE_MARGIN_MS,
     NODE_LEASE_MS,
     STABILISATION_MS,
@@ -31,8 +32,9 @@ class NodeConfig:
 
 @dataclass(frozen=True, slots=True)
 class MasterConfig:
-    """The master's delays."""
+    """The master's delays. `longest_lease_ms` is how long a grace lasts."""
 
     stabilisation_ms: int = STABILISATION_MS
     node_lease_ms: int = NODE_LEASE_MS
     margin_ms: int = NODE_LEASE_MARGIN_MS
+    longest_lease_ms: int = LEASE_MS_MAX

@@ -29,7 +29,6 @@ from lockcore.core.events import Event, EventKind
 from lockcore.core.ledger import Ledger
 from lockcore.core.limits import (
     GENERATION_HEADROOM,
-    LEASE_MS_MAX,
     MASTER_STALL_MS,
     MEMBERS_MAX,
     NS_PER_MS,
@@ -297,7 +296,7 @@ class MasterCore:
         self._mark_down(dead)
         self._restart_stabilisation(self.config.stabilisation_ms)
 
-    def _mark_down(self, gone: list[MemberId], grace_ms: int = LEASE_MS_MAX) -> None:
+    def _mark_down(self, gone: list[MemberId], grace_ms: int | None = None) -> None:
         view = self._ledger.view
         if view is None:
             return
@@ -319,7 +318,7 @@ class MasterCore:
             return
         leaving = [n.id for n in self._roster if n.leaving and self._is_up(n.id)]
         if leaving:
-            self._mark_down(leaving)
+            self._mark_down(leaving[:1])  # two at once could be both of a pair
             self._restart_stabilisation(self.config.stabilisation_ms)
             return
         if self._stabilise_ns is None or self._now.boot_ns < self._stabilise_ns:
@@ -327,7 +326,7 @@ class MasterCore:
         self._stabilise_ns = None
         members = self._planned_members()
         if self._ledger.view is None or members != self._ledger.view.members or self._unknown_past:
-            self._publish(members, None, LEASE_MS_MAX)
+            self._publish(members, None)
 
     def _may_plan(self) -> bool:
         view = self._ledger.view
@@ -341,14 +340,14 @@ class MasterCore:
         up = {n.id for n in self._roster if n.counts(self._ledger.view) and not n.leaving}
         return tuple(Member(m.address, m.incarnation) for m in sorted(up))
 
-    def _publish(self, members: tuple[Member, ...], version: int | None, grace_ms: int) -> None:
+    def _publish(self, members: tuple[Member, ...], version: int | None, grace_ms: int | None = None) -> None:
         """msg.Publish a view; a version of None makes a new one."""
         floors = [n.floor for n in self._roster]
         number = self._ledger.next_number(self._now, floors, GENERATION_HEADROOM)
         view = self._ledger.publish(
             View(number, number if version is None else version, members),
             self._now,
-            grace_ms,
+            self.config.longest_lease_ms if grace_ms is None else grace_ms,
             unknown_past=self._unknown_past,
         )
         self._unknown_past = False

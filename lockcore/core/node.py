@@ -101,6 +101,12 @@ class NodeCore:
         self._state.now = now
         return self._state.serving()
 
+    @property
+    def all_settled(self) -> bool:
+        """Say whether the master has told that every member is settled in this view."""
+        view = self._state.view
+        return view is not None and self._state.handover.settled_view >= view.number
+
     def acquiring(self) -> bool:
         """Say whether a part of the primary range is not ready yet."""
         return self._state.handover.acquiring()

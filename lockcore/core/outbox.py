@@ -120,9 +120,8 @@ class PeerLink:
             if lease is not None:
                 records.append((key, part, lease.order))
                 parts[part].append(lease.record(now_ns))
-        left = {part for _, part in chain(self._urgent, self._queue)}
-        handover = handover and Part.TRANSFER not in left
-        backup = backup and Part.REPLICA not in left
+        handover = handover and not self._waits(Part.TRANSFER)
+        backup = backup and not self._waits(Part.REPLICA)
         self._lsn += 1
         self._under_way = _UnderWay(self._lsn, records, handover, backup, now_ns + PEER_RETRY_MS * NS_PER_MS)
         return PeerBatch(
@@ -134,6 +133,9 @@ class PeerLink:
             transfers=tuple(parts[Part.TRANSFER]),
             seal=Seal(handover, backup, table.floor) if handover or backup else None,
         )
+
+    def _waits(self, part: Part) -> bool:
+        return any(p is part for _, p in chain(self._urgent, self._queue))
 
     def acknowledge(self, ack: PeerAck, now_ns: int) -> list[Delivered]:
         """Take the answer to the batch under way; older answers count nothing."""

@@ -51,6 +51,7 @@ class Request:
     one_hop: bool = False
     done: bool = False
     target: str = ""
+    asked_as: int = 0  # the number of its own forward, while it waits for the answer
 
     @property
     def key(self) -> str:
@@ -122,6 +123,7 @@ class Desk:
         """Number a forward."""
         forward_id = next(self._ids)
         request.target = target
+        request.asked_as = forward_id
         self.forwards[forward_id] = request
         return forward_id
 
@@ -148,8 +150,7 @@ class Desk:
             self.parked_count -= 1
             if not waiting:
                 del self.parked[request.key]
-        for forward_id in [i for i, r in self.forwards.items() if r is request]:
-            del self.forwards[forward_id]
+        self.forwards.pop(request.asked_as, None)
         for pending in self.pending.get(request.key, []):
             if pending.request is request:
                 pending.request = None

@@ -155,7 +155,7 @@ class _Conversation:
         self._wake.set()
 
     def _view_state(self) -> ViewState | None:
-        return None if self._view is None else ViewState(self._view)
+        return None if self._view is None else ViewState(self._view, self._shell.core.all_settled)
 
     async def _write(self) -> None:
         try:
@@ -192,7 +192,7 @@ def status_of_node(  # noqa: PLR0913 - a plain record of what only the process k
     return NodeStatus(
         member=shell.core.member,
         label=label,
-        view=None if view is None else ViewState(view),
+        view=None if view is None else ViewState(view, shell.core.all_settled),
         state=shell.state,
         uptime_ms=(moment.boot_ns - started_ns) // 1_000_000,
         pid=os.getpid(),

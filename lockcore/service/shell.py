@@ -62,6 +62,8 @@ class Core(Protocol):
     def member(self) -> MemberId: ...  # noqa: D102 - see NodeCore
     @property
     def view(self) -> View | None: ...  # noqa: D102
+    @property
+    def all_settled(self) -> bool: ...  # noqa: D102
     def step(self, given: NodeInput, now: Instant) -> list[NodeEffect]: ...  # noqa: D102
     def next_timer_ns(self) -> int | None: ...  # noqa: D102
     def registration(self) -> Register: ...  # noqa: D102
@@ -127,6 +129,7 @@ class NodeShell:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at_ns = 0
         self._view_number = 0
+        self._was_settled = False
         self._was_serving = False
         self._on_view: list[Callable[[View], None]] = []
         self._on_facts: list[Callable[[], None]] = []
@@ -134,7 +137,7 @@ class NodeShell:
     # --- for services ---------------------------------------------------------------
 
     def on_view(self, callback: Callable[[View], None]) -> Callable[[], None]:
-        """Call back for each new view; return how to end that."""
+        """Call back for each new view, and when it is settled; return how to end that."""
         self._on_view.append(callback)
         return lambda: self._on_view.remove(callback)
 
@@ -251,12 +254,19 @@ class NodeShell:
             self._view_number = view.number
             self._peers.retain(m.address for m in view.members)
             _log.info("view %d: %d of %d members up", view.number, len(view.up), len(view.members))
-            for callback in list(self._on_view):
-                callback(view)
+            self._was_settled = False
+            self._tell_view(view)
+        if view is not None and self.core.all_settled and not self._was_settled:
+            self._was_settled = True
+            self._tell_view(view)
         serving = self.core.serving(clock.now())
         if serving != self._was_serving:
             self._was_serving = serving
             _log.info("serving" if serving else "not serving: fenced, or no member")
+
+    def _tell_view(self, view: View) -> None:
+        for callback in list(self._on_view):
+            callback(view)
 
     def _set_timer(self) -> None:
         """Have `_tick` called when the core wants it; early is harmless, late is not."""

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 PORTS_NEEDED = 8
 PATIENCE_S = 60.0
+PACE = threading.Event()  # never set
 
 
 def wait_for(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
@@ -36,7 +38,7 @@ def wait_for(condition: Callable[[], Any], what: str, patience_s: float = PATIEN
         if time.monotonic() > deadline:
             msg = f"waited {patience_s:.0f} s in vain for: {what}"
             raise AssertionError(msg)
-        time.sleep(0.05)  # the pace of asking, not a guess at how long it takes
+        PACE.wait(0.05)  # the pace of asking, not a guess at how long it takes
     return found
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lockcore.core.master import MasterCore
 from tests.acceptance.scenarios.core_cluster import CoreCluster
 from tests.acceptance.scenarios.process_cluster import ProcessCluster
 
@@ -21,13 +20,11 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(params=["core", pytest.param("processes", marks=pytest.mark.acceptance)])
-def cluster(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cluster]:
     """A cluster without nodes."""
     if request.param == "core":
         yield CoreCluster()
         return
-    # After a double failure nothing is granted for the longest lease; here nobody asks for more than this.
-    monkeypatch.setattr(MasterCore._mark_down, "__defaults__", (ProcessCluster.longest_lease_ms,))
     real = ProcessCluster(tmp_path)
     try:
         yield real

@@ -21,6 +21,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lockcore.core.config import MasterConfig
 from lockcore.core.messages import Code, Operation, Refused
 from lockcore.service.channels import STREAM_BROKEN, Gate, next_bytes, open_channel, open_stream
 from lockcore.service.master_server import MasterServer
@@ -83,7 +84,11 @@ class ProcessCluster(Cluster):
 
     async def _start_master(self, secret: bytes) -> MasterServer:
         master = MasterServer(
-            target=self._master_target, journal=self.data / "master.json", secret=secret, sink=self._take_facts
+            target=self._master_target,
+            journal=self.data / "master.json",
+            secret=secret,
+            sink=self._take_facts,
+            config=MasterConfig(longest_lease_ms=self.longest_lease_ms),
         )
         await master.start()
         return master

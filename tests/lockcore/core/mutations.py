@@ -371,7 +371,7 @@ def journal_last(patch: pytest.MonkeyPatch) -> None:
     """M3."""
     publish = MasterCore._publish
 
-    def late(self: MasterCore, members: tuple[Member, ...], version: int | None, grace_ms: int) -> None:
+    def late(self: MasterCore, members: tuple[Member, ...], version: int | None, grace_ms: int | None = None) -> None:
         start = len(self._out)
         publish(self, members, version, grace_ms)
         self._out[start:] = sorted(self._out[start:], key=lambda effect: isinstance(effect, Persist))

@@ -49,6 +49,7 @@ class Script:
     def __init__(self) -> None:
         self.member = ME
         self.view: View | None = None
+        self.all_settled = False
         self.inputs: list[NodeInput] = []
         self.answers: Callable[[NodeInput], list[NodeEffect]] = lambda _: []
         self.timer_ns: int | None = None
