@@ -4,7 +4,8 @@
 
 Invariants
   C1  Only who may see gets anything, and only as long as they may: asked again every ALLOWED_EVERY_S.
-  C2  At most one message per PUSH_EVERY_S, whatever the load; what happens meanwhile comes together in the next.
+  C2  At most PUSHES_MAX messages within any PUSHES_WITHIN_S, whatever the load; what happens meanwhile comes together
+      in the next.
   C3  A delta holds at most DELTA_EVENTS_MAX events. Who is further behind gets a snapshot.
   C4  Whatever a browser sends, the worst it gets is an explanation; the socket stays open.
 Elsewhere: reading rows (feed), the same origin (dlmsite.origin), the size of frames (Daphne's settings in `up`).
@@ -14,6 +15,7 @@ import asyncio
 import json
 import logging
 import time
+from collections import deque
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -28,7 +30,10 @@ from dlmsite.dashboard.feed import Feed, dumps, feed
 
 log = logging.getLogger(__name__)
 
-PUSH_EVERY_S: Final = 0.1
+PUSHES_MAX: Final = 10
+PUSHES_WITHIN_S: Final = 1.0
+PUSH_GAP_S: Final = 0.08
+"""Less than a tenth of a second: hints come ten times a second, and a push should not wait for the hint after next."""
 DELTA_EVENTS_MAX: Final = 1_000
 ALLOWED_EVERY_S: Final = 10.0
 TEXT_CHARS_MAX: Final = 4_096
@@ -101,8 +106,9 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels sh
             stream = Stream(shared)
             await self.send(text_data=await stream.begin(after))
             checked = time.monotonic()
+            pace = Pace()
             while True:
-                await asyncio.sleep(PUSH_EVERY_S)
+                await asyncio.sleep(pace.wait_s(time.monotonic()))
                 try:
                     await asyncio.wait_for(news.wait(), ALLOWED_EVERY_S)
                 except TimeoutError:
@@ -111,6 +117,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels sh
                     news.clear()
                     message = await stream.next()
                     if message is not None:
+                        pace.note(time.monotonic())
                         await self.send(text_data=message)
                 if time.monotonic() - checked >= ALLOWED_EVERY_S:
                     checked = time.monotonic()
@@ -120,6 +127,26 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels sh
             await self.close(code=CLOSE_TRY_AGAIN)
         finally:
             await asyncio.shield(shared.leave(self))
+
+
+class Pace:
+    """When the next push may leave (C2)."""
+
+    def __init__(self) -> None:
+        self._pushes: deque[float] = deque(maxlen=PUSHES_MAX)
+
+    def note(self, now_s: float) -> None:
+        """A push leaves now."""
+        self._pushes.append(now_s)
+
+    def wait_s(self, now_s: float) -> float:
+        """Return how long the next one has to wait."""
+        if not self._pushes:
+            return 0.0
+        allowed_s = self._pushes[-1] + PUSH_GAP_S
+        if len(self._pushes) == PUSHES_MAX:
+            allowed_s = max(allowed_s, self._pushes[0] + PUSHES_WITHIN_S)
+        return max(0.0, allowed_s - now_s)
 
 
 class Stream:

@@ -38,8 +38,8 @@ log = logging.getLogger(__name__)
 LIVE_GROUP: Final = "live"
 HINT: Final = {"type": "live.hint"}
 HINT_EVERY_S: Final = 0.1
-GATHER_S: Final = 0.02
-"""Waited for company before a transaction: 50 commits a second at most."""
+GATHER_S: Final = 0.01
+"""Waited for company before a transaction: fewer than 100 commits a second."""
 TRANSACTION_EVENTS_MAX: Final = 2_000
 QUEUE_EVENTS_MAX: Final = 20_000
 RETRY_FIRST_S: Final = 0.1

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
     from lockcore.service.spool import Spool
 
-WINDOW: Final = 4
+WINDOW: Final = 1
+"""The recorder takes one batch of a node after the other: a second one under way would only queue behind the first,
+and what happens meanwhile leaves sooner in the next. Measured: 4 cost 70 ms more from event to row."""
 GATHER_S: Final = 0.02
 """Facts that come within it leave in one message; a fraction of what a person sees as at once."""
 RETRY_S_MIN: Final = 0.1

@@ -186,7 +186,7 @@ async def test_a_burst_comes_in_few_messages_and_bounded(open_page: Open, monkey
     while not messages or int(messages[-1]["last_event_id"]) < ids[-1]:
         messages.append(await browser.next())
     passed_s = asyncio.get_running_loop().time() - started
-    assert len(messages) <= passed_s / consumers.PUSH_EVERY_S + 1
+    assert len(messages) <= consumers.PUSHES_MAX * (1 + passed_s // consumers.PUSHES_WITHIN_S)
     assert all(len(message["events"]) <= max(50, 100) for message in messages)
 
 
@@ -281,3 +281,17 @@ async def test_many_pages_share_one_reading(open_page: Open, monkeypatch: pytest
     for browser in browsers:
         await browser.next_of("delta", "events")
     assert len(reads) <= 4
+
+
+def test_never_more_than_ten_pushes_in_a_second() -> None:
+    """Whatever the load: a clock of our own shows every window of a second."""
+    pace, now_s = consumers.Pace(), 0.0
+    pushes: list[float] = []
+    for _ in range(200):
+        now_s += pace.wait_s(now_s)
+        pace.note(now_s)
+        pushes.append(now_s)
+        now_s += 0.001
+    for start in pushes:
+        assert len([at for at in pushes if start <= at < start + consumers.PUSHES_WITHIN_S - 1e-9]) <= 10
+    assert pushes[-1] < 200 / consumers.PUSHES_MAX + 1
