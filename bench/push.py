@@ -43,6 +43,9 @@ NODES: Final = 3
 CYCLES_PER_S: Final = 250
 """An acquisition and a release each: 500 operations, 500 events a second."""
 HOLD_S: Final = 0.5
+HELD: Final = 1_000
+"""Locks that are held all the while, so that a page begins with a snapshot of some size."""
+HELD_TTL_S: Final = 60.0
 WARM_S: Final = 3.0
 WATCHED_S: Final = 20.0
 ARRIVE_S: Final = 5.0
@@ -108,6 +111,9 @@ async def _watch(
 ) -> list[Row]:
     """Load, look, and say what arrived."""
     load = Load()
+    held = await asyncio.gather(
+        *(client.acquire(f"push/held/{i}", ttl=HELD_TTL_S, owner="holder") for i in range(HELD))
+    )
     task = asyncio.create_task(_work(client, name.replace(" ", "-"), load))
     try:
         await look()
@@ -120,6 +126,9 @@ async def _watch(
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+    for i, granted in enumerate(held):
+        if isinstance(granted, Granted):
+            await client.unlock(f"push/held/{i}", granted.token)
     messages = [(at_ms, json.loads(text)) for at_ms, text in arrivals]
     if load.failures:
         raise NotMeasured(f"the load failed: {load.failures[0]}")
@@ -150,6 +159,9 @@ def _rows(
                 heard.add(event["key"])
             if message["type"] == "delta" and began_ms <= event["time_ms"] < ended_ms:
                 waits.append(at - event["time_ms"])
+    if not waits:
+        kinds = sorted({message["type"] for _, message in messages})
+        raise NotMeasured(f"{name}: no event of {WATCHED_S:.0f} s arrived; the browser got {kinds or 'nothing'}")
     wanted = {key for key, at in load.acquired.items() if began_ms <= at < ended_ms}
     closed = [(at, message) for at, message in messages if message["type"] == "closed"]
     snapshots = sum(message["type"] == "snapshot" for _, message in pushes) - 1
