@@ -108,7 +108,8 @@ class LockClient:
             key: 1 to 4,096 bytes of UTF-8.
             ttl: seconds after which others may have it if this program vanishes, 0.1 to 60.
             owner: what others see; the host's name and the process id by default.
-            wait: seconds to wait for another holder; None: as long as it takes; 0: not at all.
+            wait: seconds to wait for another holder; None: as long as it takes; 0: not at all. A cluster that does not
+                answer at all is given the client's timeout, whatever this says.
             on_lost: called with the lock, once per loss; may be a coroutine function.
             on_owner_change: called with the new owner.
             raise_if_lost: raise LockLost at the end of the block if it was lost in it.

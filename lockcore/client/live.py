@@ -220,6 +220,7 @@ class LiveLock:
                 self.lost.clear()
             case GaveUp():
                 self._failure = _failure(self.key, effect)
+                log.debug("gave up the lock %r: %s", self.key, effect.text)
             case Over():
                 self._client.forget(self)
                 self._over.set()

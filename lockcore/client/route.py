@@ -8,7 +8,8 @@ Invariants
   R1  A redirect is followed before the view, until the view has changed.
   R2  After three failed calls in a row to where it led, a redirect is
       forgotten and a seed is asked (lock_client.go).
-  R3  Failures walk through every node that is known, then begin again.
+  R3  Failures walk through every node that is known, those that the view
+      shows as down last, then begin again; a new view begins anew.
 Elsewhere: when to ask again (calls), which nodes are reachable (pool).
 """
 
@@ -48,21 +49,25 @@ class Route:
         self._key = key
         self._seeds = seeds
         self._moved: str | None = None
-        self._moved_in = 0
+        self._view_number = 0
         self._failures = 0
-        self._turn = 0
+        self._tried: set[str] = set()
         self._seed_next = False
 
     def choose(self, view: View | None, usable: Callable[[str], bool]) -> str:
         """Return whom to ask now; those not known to be broken come first."""
+        if view is not None and view.number > self._view_number:
+            self._view_number = view.number
+            self._moved = None  # R1: this view is younger than the redirect
+            self._tried.clear()
         if self._seed_next:
             self._seed_next = False
             return next(filter(usable, self._seeds), self._seeds[0])
-        if self._moved and view is not None and view.number > self._moved_in:
-            self._moved = None  # R1: this view is younger than the redirect
         candidates = self._candidates(view)
-        reachable = [target for target in candidates if usable(target)] or candidates
-        return reachable[self._turn % len(reachable)]
+        if self._tried.issuperset(candidates):
+            self._tried.clear()
+        untried = [target for target in candidates if target not in self._tried]
+        return next(filter(usable, untried), untried[0])
 
     def _candidates(self, view: View | None) -> list[str]:
         names: list[str | None] = [self._moved]
@@ -70,7 +75,11 @@ class Route:
             owners = [address for address in view.ring.owners(self._key) if address]
             names += [target_of(address) for address in (*owners, *view.up)]
         names += self._seeds
-        return list(dict.fromkeys(name for name in names if name))
+        known = list(dict.fromkeys(name for name in names if name))
+        if view is None:
+            return known
+        down = {target_of(member.address) for member in view.members if member.down}
+        return sorted(known, key=lambda target: target in down and target != self._moved)
 
     def moved(self, address: str, view: View | None) -> bool:
         """Follow a redirect to a ring address; say whether that leads elsewhere than before."""
@@ -79,20 +88,24 @@ class Route:
             return False
         if view is not None and view.ring.primary(self._key) == address:
             return False  # the ring says so itself
-        self._moved, self._moved_in = target, view.number if view else 0
-        self._failures = self._turn = 0
+        if view is not None:
+            self._view_number = max(self._view_number, view.number)
+        self._moved, self._failures = target, 0
+        self._tried.clear()
         return True
 
     def worked(self) -> None:
         """Note that the node that was chosen answered."""
-        self._failures = self._turn = 0
+        self._failures = 0
+        self._tried.clear()
 
     def failed(self, target: str) -> None:
         """Note that a node did not answer, or may not serve."""
-        self._turn += 1
+        self._tried.add(target)
         if target != self._moved:
             return
         self._failures += 1
         if self._failures >= MOVED_FAILURES_MAX:
-            self._moved, self._failures, self._turn = None, 0, 0
+            self._moved, self._failures = None, 0
+            self._tried.clear()
             self._seed_next = True

@@ -18,10 +18,9 @@ from lockcore.wire.methods import LOCKS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lockcore.core.operations import Operation, Result
+    from lockcore.core.operations import Operation, Refused, Result
     from lockcore.wire.codec import Call
 
-Script = "Callable[[Operation], Result | None]"
 WAIT_S = 10.0
 
 
@@ -30,6 +29,18 @@ def generous(operation: Operation) -> Result | None:
     if isinstance(operation, Unlock):
         return Released()
     return Granted(f"token of {operation.key}", getattr(operation, "owner", ""), 7, 1, getattr(operation, "ttl_ms", 0))
+
+
+def refuse_first(times: int, refusal: Refused) -> Callable[[Operation], Result | None]:
+    """Return a script that refuses so many operations, then grants."""
+    left = times
+
+    def script(operation: Operation) -> Result | None:
+        nonlocal left
+        left -= 1
+        return refusal if left >= 0 else generous(operation)
+
+    return script
 
 
 class ScriptedNode:
@@ -46,6 +57,7 @@ class ScriptedNode:
         self.calls: list[Call] = []
         self.port = 0
         self._contexts: list[Any] = []
+        self._writing = asyncio.Lock()  # gRPC takes one write at a time
         self._server: grpc.aio.Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -81,13 +93,13 @@ class ScriptedNode:
 
     async def answer(self, number: int, result: Result) -> None:
         """Answer the call that was heard at `number`, late."""
-        await self._contexts[-1].write(encode_server_batch([(self.calls[number].id, result)]))
+        await self._write(self._contexts[-1], encode_server_batch([(self.calls[number].id, result)]))
 
     async def push(self, view: View) -> None:
         """Publish a view to whoever is connected."""
         self.view = view
         for context in self._contexts:
-            await context.write(encode_server_batch((), ViewState(view)))
+            await self._write(context, encode_server_batch((), ViewState(view)))
 
     async def heard_at_least(self, count: int) -> None:
         """Wait until so many operations have arrived."""
@@ -95,10 +107,14 @@ class ScriptedNode:
             while len(self.heard) < count:  # noqa: ASYNC110 - a test's condition
                 await asyncio.sleep(0.005)
 
+    async def _write(self, context: Any, data: bytes) -> None:
+        async with self._writing:
+            await context.write(data)
+
     async def _converse(self, _: object, context: Any) -> None:
         self._contexts.append(context)
         try:
-            await context.write(encode_server_batch((), ViewState(self.view) if self.view else None))
+            await self._write(context, encode_server_batch((), ViewState(self.view) if self.view else None))
             while isinstance(data := await context.read(), bytes):
                 batch = decode_client_batch(data)
                 self.batches.append(len(batch.calls))
@@ -110,7 +126,7 @@ class ScriptedNode:
                     if result is not None:
                         results.append((call.id, result))
                 if results:
-                    await context.write(encode_server_batch(results))
+                    await self._write(context, encode_server_batch(results))
         finally:
             self._contexts.remove(context)
 

@@ -44,6 +44,22 @@ def test_a_node_that_is_down_is_not_asked() -> None:
     assert TARGETS[primary] not in targets(Route("k", SEEDS), view(down=primary), 5)
 
 
+def test_a_seed_that_is_down_is_asked_last() -> None:
+    """A target usually names all nodes; the one that died must not cost a timeout."""
+    primary = str(view().ring.primary("k"))
+    asked = targets(Route("k", tuple(TARGETS.values())), view(down=primary), 4)
+    assert asked[-1] == TARGETS[primary]
+
+
+def test_a_new_view_begins_anew_with_its_primary() -> None:
+    """Else the walk would go on from the old place in another list, and could meet the dead node again."""
+    primary = str(view().ring.primary("k"))
+    route = Route("k", tuple(TARGETS.values()))
+    route.failed(route.choose(view(1), all_usable))
+    current = view(2, down=primary)
+    assert route.choose(current, all_usable) == TARGETS[str(current.ring.primary("k"))]
+
+
 def test_after_a_success_the_primary_is_asked_again() -> None:
     route = Route("k", SEEDS)
     first = route.choose(view(), all_usable)
