@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
     draft.write_text("".join(json.dumps(line) + "\n" for line in lines))
     draft.rename(folder / f"{options['--label']}-{incarnation}.ndjson")
     while True:
-        time.sleep(60)
+        signal.pause()
 
 
 if __name__ == "__main__":
