@@ -1,0 +1,166 @@
+"""The parts started apart: master, nodes and two site workers over real PostgreSQL and real Redis.
+
+Elsewhere: everything in one process (test_page, test_processes).
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import Page, expect
+
+import lockcore
+from tests.acceptance.running import ROOT, free_port, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SOON_MS = 30_000
+pytestmark = pytest.mark.acceptance
+
+PG_DIRS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+
+
+def program(name: str) -> str:
+    """Return the path of a server program, or skip: CI installs both servers."""
+    found = shutil.which(name) or next((str(d / name) for d in reversed(PG_DIRS) if (d / name).exists()), None)
+    if found is None:
+        pytest.skip(f"needs {name}: apt-get install postgresql redis-server")
+    return found
+
+
+class Processes:
+    """Started programs, ended in reverse."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._all: list[subprocess.Popen[bytes]] = []
+
+    def start(self, name: str, *command: str, user: str = "", **environ: str) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                command, cwd=ROOT, stdout=log, stderr=log, env=os.environ | environ, user=user or None
+            )
+        self._all.append(process)
+        return process
+
+    def log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text()
+
+    def end(self) -> None:
+        for process in reversed(self._all):
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                try:
+                    process.wait(20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    found = Processes(tmp_path_factory.mktemp("apart"))
+    try:
+        yield found
+    finally:
+        found.end()
+
+
+@pytest.fixture(scope="module")
+def environ(processes: Processes) -> dict[str, str]:
+    """Start both servers in folders of their own; return what tells the site about them."""
+    port = free_port()
+    initdb, postgres, redis = program("initdb"), program("postgres"), program("redis-server")
+    user = ""
+    base = processes.folder / "pg"
+    base.mkdir()
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        user = "postgres"
+        for folder in (base, *list(base.parents)[:3]):
+            if folder.stat().st_uid == 0 and folder != Path("/tmp"):  # noqa: S108 - only not to touch it
+                folder.chmod(0o755)
+        os.chown(base, pwd.getpwnam(user).pw_uid, -1)
+    made = [initdb, "-D", str(base / "data"), "-U", "lockring", "--auth=trust", "--no-sync"]
+    subprocess.run(made, check=True, capture_output=True, user=user or None, cwd="/")
+    options = ["-c", "listen_addresses=127.0.0.1", "-c", f"port={port}", "-c", f"unix_socket_directories={base}"]
+    processes.start("postgres", postgres, "-D", str(base / "data"), *options, user=user)
+    processes.start(
+        "redis", redis, "--port", str(port + 1), "--bind", "127.0.0.1", "--save", "", "--dir", str(processes.folder)
+    )
+    wait_for(lambda: "ready to accept connections" in processes.log("postgres"), "PostgreSQL")
+    wait_for(lambda: "eady to accept connections" in processes.log("redis"), "Redis")
+    return {
+        "LOCKRING_DATABASE": f"postgresql://lockring@127.0.0.1:{port}/postgres",
+        "LOCKRING_REDIS": f"redis://127.0.0.1:{port + 1}/0",
+        "LOCKRING_DATA": str(processes.folder / "data"),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+@pytest.fixture(scope="module")
+def cluster(processes: Processes, environ: dict[str, str]) -> int:
+    """Start master, nodes and two workers; return the cluster's port. The workers listen one and two below."""
+    port = free_port() + 2
+    manage = (sys.executable, "manage.py")
+    data = environ["LOCKRING_DATA"]
+    processes.start("master", *manage, "master", "--port", str(port), "--data", data, **environ)
+    wait_for(lambda: "The master serves" in processes.log("master"), "the master")
+    for i in (1, 2, 3):
+        address = f"127.0.0.1:{port + i}.{port + 10_000 + i}"
+        processes.start(
+            f"n{i}", *manage, "node", "--address", address, "--master", f"127.0.0.1:{port + 10_000}",
+            "--data", data, "--label", f"n{i}", **environ,
+        )  # fmt: skip
+    for worker in (port - 1, port - 2):
+        processes.start(
+            f"worker-{worker}", sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(worker),
+            "dlmsite.asgi:application", **environ, LOCKRING_PORT=str(worker),
+        )  # fmt: skip
+        wait_for(partial(_listens, worker), "a worker")
+    return port
+
+
+def _listens(port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def invite(environ: dict[str, str], worker: int, name: str) -> str:
+    """Return a login link at a worker."""
+    command = [sys.executable, "manage.py", "invite", name, "--role", "operator"]
+    env = os.environ | environ | {"LOCKRING_PORT": str(worker)}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    path = re.search(r"/login/\S+", done.stdout)
+    assert path, done.stdout
+    return f"http://127.0.0.1:{worker}{path.group(0)}"
+
+
+def test_facts_reach_the_pages_of_two_workers_over_postgresql_and_redis(
+    page: Page, cluster: int, environ: dict[str, str], processes: Processes
+) -> None:
+    """Each worker reads the rows after the last its browser has; the hint comes through Redis."""
+    target = ",".join(f"127.0.0.1:{cluster + 10_000 + i}" for i in (1, 2, 3))
+    with lockcore.connect(target) as client:
+        for worker in (cluster - 1, cluster - 2):
+            page.goto(invite(environ, worker, f"ada-{worker}"))
+            page.get_by_role("button", name=re.compile("log in", re.IGNORECASE)).click()
+            expect(page.locator("tr[data-node]")).to_have_count(3, timeout=SOON_MS)
+            with client.lock(f"apart/{worker}", ttl=20.0, owner="ada", wait=30) as lock:
+                fact = page.locator("#tail-body tr[data-kind=granted]").first
+                expect(fact).to_contain_text(f"apart/{worker}", timeout=SOON_MS)
+                assert lock.is_locked
+    for name in ("master", f"worker-{cluster - 1}", f"worker-{cluster - 2}"):
+        assert "Traceback" not in processes.log(name)
