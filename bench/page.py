@@ -17,6 +17,7 @@ import os
 import re
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -41,8 +42,9 @@ PUSHES: Final = 100
 PUSH_EVERY_S: Final = 0.1
 TURNED_OVER: Final = 25
 """Released and granted in each push: 500 events a second."""
-KILLS: Final = 5
-KILL_EVERY_S: Final = 2.0
+KILLS: Final = 12
+KILL_EVERY_S: Final = 1.8
+"""Longer than the arcs move."""
 SWEEPS: Final = 3
 STEPS: Final = 120
 READY_MS: Final = 30_000
@@ -104,9 +106,9 @@ async def measure() -> list[Row]:
         for name, act in (
             ("500 events a second", partial(_turn_over, told)),
             ("pointer along the arcs", _sweep),
-            ("arcs move as nodes die", partial(_kill, told)),
         ):
             rows += await _watch(name, page, metrics, act)
+        rows += await _watch_deaths(told, page)
         heap = await _metric(metrics, "JSHeapUsedSize")
     return [*rows, Row("JavaScript heap at the end", f"{heap / 1e6:.0f} MB")]
 
@@ -143,10 +145,25 @@ async def _sweep(page: Page) -> None:
     await page.mouse.move(1, 1)
 
 
-async def _kill(told: Told, _page: Page) -> None:
+async def _watch_deaths(told: Told, page: Page) -> list[Row]:
+    """Let nodes die: the whole ring is redrawn once for each, then its arcs move."""
+    name = "nodes die"
+    await _frames(page)
+    whole: list[float] = []
+    moving: list[float] = []
     for index in range(KILLS):
-        told.tell(told.cluster.kill(index * 7))
+        told.tell(told.cluster.kill(index * 5))
         await asyncio.sleep(KILL_EVERY_S)
+        frames = await _frames(page)
+        largest = frames.index(max(frames))
+        whole.append(frames[largest])
+        moving += frames[:largest] + frames[largest + 1 :]
+    return [
+        at_most(f"{name}: whole ring, once per death, median", median(whole), FRAME_MS_MAX, "ms", 1),
+        spread(f"{name}: whole ring", whole, "ms"),
+        at_most(f"{name}: 95 % of redraws while arcs move", share(moving, 0.95), FRAME_MS_MAX, "ms", 1),
+        spread(f"{name}: while arcs move", moving, "ms"),
+    ]
 
 
 async def _frames(page: Page) -> list[float]:
