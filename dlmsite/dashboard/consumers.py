@@ -6,9 +6,10 @@ Invariants
   C1  Only who may see gets anything, and only as long as they may: asked again every ALLOWED_EVERY_S.
   C2  At most PUSHES_MAX messages within any PUSHES_WITHIN_S, whatever the load; what happens meanwhile comes together
       in the next.
-  C3  A delta holds at most DELTA_EVENTS_MAX events. Who is further behind gets a snapshot.
+  C3  Whatever ends the pushing ends the socket too: a page never waits for news that cannot come.
   C4  Whatever a browser sends, the worst it gets is an explanation; the socket stays open.
-Elsewhere: reading rows (feed), the same origin (dlmsite.origin), the size of frames (Daphne's settings in `up`).
+Elsewhere: what a message holds (stream), reading rows (feed), the same origin (dlmsite.origin), the size of frames
+(Daphne's settings in `up`).
 """
 
 import asyncio
@@ -26,7 +27,8 @@ from django.db import DatabaseError
 
 from dlmsite.access.roles import can_operate, can_view
 from dlmsite.dashboard import picture
-from dlmsite.dashboard.feed import Feed, dumps, feed
+from dlmsite.dashboard.feed import dumps, feed
+from dlmsite.dashboard.stream import Stream
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +36,12 @@ PUSHES_MAX: Final = 10
 PUSHES_WITHIN_S: Final = 1.0
 PUSH_GAP_S: Final = 0.08
 """Less than a tenth of a second: hints come ten times a second, and a push should not wait for the hint after next."""
-DELTA_EVENTS_MAX: Final = 1_000
 ALLOWED_EVERY_S: Final = 10.0
 TEXT_CHARS_MAX: Final = 4_096
 ID_MAX: Final = (1 << 63) - 1
 CLOSE_NOT_ALLOWED: Final = 4403
 CLOSE_TRY_AGAIN: Final = 1013
+CLOSE_FAILED: Final = 1011
 
 
 class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ships no types
@@ -104,7 +106,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels sh
         try:
             news = await shared.join(self)
             stream = Stream(shared)
-            await self.send(text_data=await stream.begin(after))
+            for message in await stream.begin(after):
+                await self.send(text_data=message)
             checked = time.monotonic()
             pace = Pace()
             while True:
@@ -115,16 +118,20 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels sh
                     pass
                 else:
                     news.clear()
-                    message = await stream.next()
-                    if message is not None:
+                    for message in await stream.next():
                         pace.note(time.monotonic())
                         await self.send(text_data=message)
+                    if stream.behind:
+                        news.set()
                 if time.monotonic() - checked >= ALLOWED_EVERY_S:
                     checked = time.monotonic()
                     await self._check_rights()
         except DatabaseError as error:
             log.warning("a page cannot be served: %s", error)
             await self.close(code=CLOSE_TRY_AGAIN)
+        except Exception:
+            log.exception("a page is no longer served; it connects again")
+            await self.close(code=CLOSE_FAILED)
         finally:
             await asyncio.shield(shared.leave(self))
 
@@ -147,70 +154,6 @@ class Pace:
         if len(self._pushes) == PUSHES_MAX:
             allowed_s = max(allowed_s, self._pushes[0] + PUSHES_WITHIN_S)
         return max(0.0, allowed_s - now_s)
-
-
-class Stream:
-    """What one browser has been sent, and what it gets next. Returns messages as JSON text."""
-
-    def __init__(self, shared: Feed) -> None:
-        self._feed = shared
-        self._cursor = 0
-        self._parts: dict[str, str] = {}
-        self._actions: dict[str, str] = {}
-
-    async def begin(self, after: int | None) -> str:
-        """Return the first message: a delta if the break was short, else a snapshot.
-
-        Args:
-            after: the last event that the browser knows; None if it knows nothing.
-        """
-        if after is None or after > self._feed.last_id:
-            return await self._snapshot()
-        if after >= self._feed.floor_id:
-            self._cursor = after
-            return await self.next() or self._delta([])
-        last = self._feed.last_id
-        labels = await self._feed.read(picture.node_labels)
-        rows = await self._feed.read(lambda: picture.events_after(after, DELTA_EVENTS_MAX + 1))
-        if len(rows) > DELTA_EVENTS_MAX or not rows or rows[-1].pk < last:
-            return await self._snapshot()
-        self._cursor = rows[-1].pk
-        return self._delta([dumps(picture.event_of(row, labels)) for row in rows])
-
-    async def next(self) -> str | None:
-        """Return what is new; None if nothing is."""
-        if self._cursor < self._feed.floor_id:
-            return await self._snapshot()
-        events = [text for number, text in self._feed.events if number > self._cursor]
-        if len(events) > DELTA_EVENTS_MAX:
-            return await self._snapshot()
-        if not events and self._parts == self._feed.parts and self._actions == self._feed.actions:
-            return None
-        self._cursor = max(self._cursor, self._feed.last_id)
-        return self._delta(events)
-
-    async def _snapshot(self) -> str:
-        self._parts, self._actions = dict(self._feed.parts), dict(self._feed.actions)
-        last, text = await self._feed.read(_snapshot_text)
-        self._cursor = last
-        return text
-
-    def _delta(self, events: list[str]) -> str:
-        parts = {name: text for name, text in self._feed.parts.items() if self._parts.get(name) != text}
-        changed = [text for number, text in self._feed.actions.items() if self._actions.get(number) != text]
-        if changed:
-            parts["actions"] = f"[{','.join(changed)}]"
-        self._parts, self._actions = dict(self._feed.parts), dict(self._feed.actions)
-        members = "".join(f',"{name}":{text}' for name, text in parts.items())
-        return (
-            f'{{"type":"delta","last_event_id":"{self._cursor}","events":[{",".join(events)}]{members},'
-            f'"skipped":0,"lag_ms":{dumps(self._feed.lag_ms)}}}'
-        )
-
-
-def _snapshot_text() -> tuple[int, str]:
-    found = picture.snapshot()
-    return int(found["last_event_id"]), dumps(found)
 
 
 def _after(scope: Any) -> int | None:

@@ -101,6 +101,17 @@ export class Cluster {
   }
 
   /**
+   * Take the locks that did not fit into the snapshot; they come before any delta.
+   * @param {import("./contract.js").MoreLocks} more
+   * @returns {Change | null} null when there was no snapshot
+   */
+  applyMoreLocks(more) {
+    if (!this.ready) return null;
+    this.locks.add(more.locks);
+    return Object.assign(nothing(), { locks: true });
+  }
+
+  /**
    * Take what has happened since.
    * @param {import("./contract.js").Delta} delta
    * @returns {Change | null} null when it is older than what is known, or came before any snapshot

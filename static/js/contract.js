@@ -24,12 +24,13 @@
  * @typedef {{type: "snapshot", last_event_id: string, view: View | null, nodes: NodeRow[],
  *   locks: LockRow[], actions: Action[], workload: Workload, events: LockEvent[],
  *   lag_ms: number | null}} Snapshot
+ * @typedef {{type: "locks", locks: LockRow[]}} MoreLocks what did not fit into the snapshot before it
  * @typedef {{type: "delta", last_event_id: string, events: LockEvent[], view?: View | null,
  *   nodes?: NodeRow[], actions?: Action[], workload?: Workload, skipped: number,
  *   lag_ms: number | null}} Delta
  * @typedef {{type: "pong", server_time_ms: number}} Pong
  * @typedef {{type: "error", detail: string}} Problem
- * @typedef {Hello | Snapshot | Delta | Pong | Problem} Message
+ * @typedef {Hello | Snapshot | MoreLocks | Delta | Pong | Problem} Message
  */
 
 export {};

@@ -57,9 +57,18 @@ export class HeldLocks {
   reset(rows) {
     this.byKey.clear();
     this.gone.clear();
-    this.leftOut = Math.max(0, rows.length - LOCKS_MAX);
-    for (const [key, owner, generation, seq, holder, sinceMs, ttlMs] of rows.slice(0, LOCKS_MAX)) {
-      this.#put({ key, owner, generation, seq, holder, sinceMs, ttlMs });
+    this.leftOut = 0;
+    this.add(rows);
+  }
+
+  /**
+   * Take more rows of the same snapshot.
+   * @param {readonly import("./contract.js").LockRow[]} rows
+   */
+  add(rows) {
+    for (const [key, owner, generation, seq, holder, sinceMs, ttlMs] of rows) {
+      if (this.byKey.size >= LOCKS_MAX && !this.byKey.has(key)) this.leftOut += 1;
+      else this.#put({ key, owner, generation, seq, holder, sinceMs, ttlMs });
     }
   }
 

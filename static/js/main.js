@@ -91,6 +91,7 @@ DARK.addEventListener("change", () => {
 /** @param {import("./contract.js").Message} message */
 function receive(message) {
   if (message.type === "snapshot") show(cluster.applySnapshot(message));
+  else if (message.type === "locks") show(cluster.applyMoreLocks(message));
   else if (message.type === "delta") {
     if (cluster.ready) show(cluster.applyDelta(message));
     else resync();

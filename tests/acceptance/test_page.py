@@ -5,13 +5,16 @@ Elsewhere: the page's models (tests/js), the views and sockets (tests/dlmsite/da
 
 from __future__ import annotations
 
+import asyncio
 import re
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Page, expect
 
 import lockcore
+from lockcore import aio
 from tests.acceptance.running import Running, wait_for
 
 if TYPE_CHECKING:
@@ -118,3 +121,22 @@ def test_a_viewer_sees_everything_and_can_do_nothing(page: Page, running: Runnin
     expect(page.locator("body")).to_contain_text("manage.py invite")
     page.goto(running.url)
     expect(page).to_have_url(re.compile("/login/"))
+
+
+def test_a_page_shows_thousands_of_held_locks_and_goes_on(page: Page, running: Running) -> None:
+    """Their snapshot is larger than a server lets one message be, and what comes after it must still arrive."""
+    count, owner = 3_000, "o" * 300
+
+    async def hold_all() -> None:
+        async with aio.connect(running.target) as client:
+            await asyncio.gather(*(client.acquire(f"many/{i}", ttl=60.0, owner=owner) for i in range(count)))
+
+    threading.Thread(target=asyncio.run, args=(hold_all(),)).start()
+    page.goto(running.invite("zoe", "viewer"))
+    page.get_by_role("button", name=re.compile("log in", re.IGNORECASE)).click()
+    held = page.locator("#locks-total")
+    wait_for(lambda: int(re.sub(r"\D", "", held.inner_text()) or 0) >= count, f"{count} locks on the page")
+    page.reload()
+    wait_for(lambda: int(re.sub(r"\D", "", held.inner_text()) or 0) >= count, "the same after a reload")
+    with lockcore.connect(running.target) as client, client.lock("after/all", ttl=7.0, owner="late"):
+        expect(page.locator("#tail-body")).to_contain_text("after/all", timeout=SOON_MS)

@@ -15,7 +15,7 @@ from django.test import Client
 
 from dlmsite.access.roles import Role, give_role
 from dlmsite.asgi import application
-from dlmsite.dashboard import consumers, feed
+from dlmsite.dashboard import consumers, feed, stream
 from dlmsite.journal.models import Node
 from dlmsite.journal.recorder import send_hint
 from dlmsite.operations import requests
@@ -158,7 +158,7 @@ async def test_a_page_that_missed_nothing_gets_no_events(open_page: Open) -> Non
 
 
 async def test_a_page_that_missed_too_much_starts_again(open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumers, "DELTA_EVENTS_MAX", 3)
+    monkeypatch.setattr(stream, "DELTA_EVENTS_MAX", 3)
     ids = await add(5)
     browser = await open_page(query=f"?after={ids[0]}")
     await browser.next()
@@ -175,7 +175,7 @@ async def test_a_place_that_cannot_be_resumed_gets_a_snapshot(open_page: Open, a
 
 async def test_a_burst_comes_in_few_messages_and_bounded(open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """At most ten messages a second; who cannot follow event by event gets a snapshot."""
-    monkeypatch.setattr(consumers, "DELTA_EVENTS_MAX", 50)
+    monkeypatch.setattr(stream, "DELTA_EVENTS_MAX", 50)
     browser = await open_page()
     await browser.next_of("snapshot")
     started = asyncio.get_running_loop().time()

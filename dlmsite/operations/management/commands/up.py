@@ -32,8 +32,8 @@ from lockcore.service.problems import ServiceProblem
 log = logging.getLogger(__name__)
 
 FIRST_OPERATOR = "operator"
-MESSAGE_BYTES_MAX = 65_536
-"""What a browser may send in one WebSocket message; ours send a few dozen bytes."""
+MESSAGE_BYTES_MAX = 2 * 1024 * 1024
+"""Of one WebSocket message in either direction: Daphne has one knob. Ours are bounded by dlmsite.dashboard.stream."""
 EXIT_FAILED = 1
 
 
