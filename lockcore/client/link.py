@@ -198,8 +198,7 @@ class Link:
 
     async def _speak(self, stream: Any) -> None:
         while True:
-            await self._wanted.wait()
-            await asyncio.sleep(0)  # let everybody of this turn of the loop come along
+            await self._wanted.wait()  # goes on in the next turn: everybody of this one has come along
             self._wanted.clear()
             while batch := self._take_batch():
                 try:

@@ -175,9 +175,7 @@ class LiveLock:
     async def __aexit__(
         self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        # A lease that ended while this process slept is a loss that nobody has noted yet.
-        self._carry_out(self._machine.tick(boot_ns()))
-        await self.release()
+        await self.release()  # notes a lease that ended while this process slept as the loss it is
         if self._raise_if_lost and kind is None and self._loss is not None:
             raise self._lost_error()
 

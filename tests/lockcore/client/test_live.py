@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lockcore import aio
+from lockcore.client import live
+from lockcore.client.clock import boot_ns
 from lockcore.core.operations import Code, Granted, Lock, Refused, Released, Unlock
 from lockcore.errors import InvalidRequest, LockError, LockLost, NotAcquired
 from tests.lockcore.client.scripted import ScriptedNode, generous, key_at, refuse_first, view_of
@@ -35,7 +37,39 @@ async def test_a_held_lock_is_renewed_with_its_newest_token() -> None:
             tokens = [getattr(operation, "token", None) for operation in node.heard]
             assert tokens[:4] == ["", "token-1", "token-2", "token-3"]
             assert isinstance(node.heard[-1], Unlock)
-            assert tokens[-1] == f"token-{len(tokens) - 1}"
+            # The renewal under way at the end is cancelled: then the token before it is the newest.
+            assert tokens[-1] in {f"token-{len(tokens) - 1}", f"token-{len(tokens) - 2}"}
+
+
+async def test_a_slow_answer_shortens_the_lease_of_its_holder() -> None:
+    """The node counts from when it received the request: at the earliest when it was sent."""
+    async with ScriptedNode(lambda _: None) as node:
+        node.view = view_of(node)
+        async with aio.connect(node.target) as client:
+            lock = client.lock("k", ttl=5.0)
+            acquiring = asyncio.create_task(lock.acquire())
+            await node.heard_at_least(1)
+            heard_ns = boot_ns()
+            await asyncio.sleep(0.05)
+            node.script = generous
+            await node.answer(0, Granted("t", "me", 7, 1, 5_000))
+            await acquiring
+            assert lock.held_until_ns <= heard_ns + lock.terms.ttl_ns - lock.terms.margin_ns
+            await lock.release()
+
+
+async def test_a_lease_that_ended_while_the_loop_was_busy_is_a_loss_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No timer of ours has run yet, and still the program must be told."""
+    told: list[aio.LiveLock] = []
+    async with ScriptedNode() as node:
+        node.view = view_of(node)
+        async with aio.connect(node.target) as client:
+            lock = await client.lock("k", on_lost=told.append, raise_if_lost=True).acquire()
+            monkeypatch.setattr(live, "boot_ns", lambda: boot_ns() + lock.terms.ttl_ns)
+            assert not lock.is_locked
+            with pytest.raises(LockLost):
+                await lock.__aexit__(None, None, None)
+            assert told == [lock]
 
 
 async def test_an_exception_in_the_body_unlocks_and_goes_on() -> None:

@@ -101,7 +101,7 @@ def test_after_three_failed_calls_to_where_it_moved_a_seed_is_asked() -> None:
     """lock_client.go: consecutiveFailures >= 3, then hostFiler = seedFiler."""
     route = Route("k", SEEDS)
     route.moved("10.0.0.9:8000.18000", None)
-    asked = targets(route, None, 8)
+    asked = targets(route, None, 12)
     moved = [i for i, target in enumerate(asked) if target == "10.0.0.9:18000"]
     assert len(moved) == 3
     assert asked[moved[-1] + 1] == "s:1"
