@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
 
 from lockcore.core.events import EventKind
-from lockcore.core.messages import Heartbeat
+from lockcore.core.limits import NODE_LEASE_MS, NS_PER_MS
+from lockcore.core.messages import Heartbeat, Register
 from lockcore.core.view import MemberId
 from lockcore.service.channels import next_bytes, open_channel, open_stream
 from lockcore.service.problems import ServiceProblem
@@ -198,3 +200,22 @@ async def test_the_masters_own_facts_reach_the_sink_in_order(cluster: Cluster) -
 def kinds(cluster: Cluster, key: tuple[str, int]) -> list[EventKind]:
     facts = cluster.recorded.get(key, {})
     return [facts[number].event.kind for number in sorted(facts)]
+
+
+async def test_a_replayed_registration_costs_a_node_its_connection_not_its_membership(cluster: Cluster) -> None:
+    """Were its old connection left open, nobody would hear its heartbeats there, and it would never register again."""
+    await cluster.start_nodes(2)
+    view = cluster.master.view
+    assert view is not None
+    channel = open_channel(cluster.master_target)
+    stream = open_stream(channel, ATTEND, cluster.gate)
+    await stream.write(encode_node_message(Register(cluster.member("n1"))))
+    while await next_bytes(stream) is not None:
+        pass  # ended by the master when n1 registered again
+    await channel.close(None)
+
+    # Twice the time after which a silent node is marked down.
+    deadline_ns = time.monotonic_ns() + 2 * NODE_LEASE_MS * NS_PER_MS
+    await until(lambda: time.monotonic_ns() > deadline_ns, "time to pass")
+    assert cluster.master.view == view
+    assert (await cluster.status("n1")).state == "up"
