@@ -13,6 +13,7 @@ from typing import Final
 _CLOCK_TICKS: Final = os.sysconf("SC_CLK_TCK")
 # In /proc/PID/stat, counted after the name, which may hold anything and ends with the last ")".
 _UTIME, _STIME = 11, 12
+_IDLE, _IOWAIT = 3, 4
 _KB_PER_MB: Final = 1_024
 
 
@@ -20,6 +21,12 @@ def cpu_s(pid: int) -> float:
     """Return the CPU time used so far, in seconds, user and system, without children."""
     fields = (Path("/proc") / str(pid) / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[_UTIME]) + int(fields[_STIME])) / _CLOCK_TICKS
+
+
+def machine_cpu_s() -> float:
+    """Return the CPU time that the whole machine has used so far, in seconds, over all processors."""
+    fields = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:]
+    return (sum(map(int, fields[:8])) - int(fields[_IDLE]) - int(fields[_IOWAIT])) / _CLOCK_TICKS
 
 
 def family_cpu_s(pid: int) -> float:

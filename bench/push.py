@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.browser import chromium, log_in
-from bench.procfs import cpu_s, family_cpu_s
+from bench.procfs import cpu_s, family_cpu_s, machine_cpu_s
 from bench.report import NotMeasured, Row, at_most, exactly, share, spread
 from bench.site import Site
 from lockcore import aio
@@ -57,12 +57,13 @@ OPEN_SOCKET: Final = "() => void new WebSocket(location.origin.replace('http', '
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """CPU seconds so far; `site` is page, master and recorder, `browser` has its driver with it."""
+    """CPU seconds so far; `site` is page, master and recorder, `browser` has its driver with it, `machine` has all."""
 
     site: float
     nodes: float
     client: float
     browser: float
+    machine: float
 
     @classmethod
     def now(cls, site: Site) -> Spent:
@@ -70,7 +71,7 @@ class Spent:
         nodes = sum(cpu_s(pid) for pid in site.node_pids().values())
         client = cpu_s(os.getpid())
         browser = family_cpu_s(os.getpid()) - client - family_cpu_s(site.pid)
-        return cls(cpu_s(site.pid), nodes, client, browser)
+        return cls(cpu_s(site.pid), nodes, client, browser, machine_cpu_s())
 
 
 @dataclass(slots=True)
@@ -143,6 +144,7 @@ def _cpu(before: Spent, after: Spent, seconds: float) -> str:
         "browser": after.browser - before.browser,
         "the load's client": after.client - before.client,
     }
+    parts["other programs"] = after.machine - before.machine - sum(parts.values())
     return ", ".join(f"{name} {100 * used / seconds:.0f} %" for name, used in parts.items())
 
 
