@@ -13,44 +13,10 @@ Elsewhere: making histories (clients, real or simulated).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from lockcore.testing.record import Call, Did, Violation
 
-class Did(StrEnum):
-    """What a client asked for."""
-
-    ACQUIRE = "acquire"
-    RENEW = "renew"
-    UNLOCK = "unlock"
-
-
-@dataclass(slots=True)
-class Call:
-    """One invocation and what became of it. Times in nanoseconds, true time.
-
-    `ok` is None where no answer came: the outcome is unknown.
-    """
-
-    client: str
-    did: Did
-    key: str
-    invoked_ns: int
-    ttl_ms: int = 0
-    returned_ns: int = 0
-    ok: bool | None = None
-    generation: int = 0
-    seq: int = 0
-    token: str = ""
-    code: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A rule that was broken, and the calls that contradict each other."""
-
-    rule: str
-    text: str
-    calls: tuple[Call, ...] = ()
+__all__ = ["Call", "Did", "History", "Hold", "Violation", "check"]
 
 
 @dataclass(slots=True)

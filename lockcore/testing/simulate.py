@@ -260,9 +260,10 @@ def counts_of(world: World, history: History) -> dict[str, int]:
 
 def trace_of(world: World, history: History) -> str:
     """Return a hash of all that happened: the same seed, the same hash."""
-    digest = hashlib.sha256()
-    for fact in world.facts:
-        digest.update(f"{fact.at_ns} {fact.source} {fact.event}\n".encode())
-    for call in history.calls:
-        digest.update(f"{call}\n".encode())
-    return digest.hexdigest()[:16]
+    lines = [
+        f"{f.at_ns} {f.source} {(e := f.event).kind} {e.key} {e.generation} {e.seq} {e.view} {e.peer} {e.detail}"
+        for f in world.facts
+    ]
+    lines += [f"{c.invoked_ns} {c.client} {c.did} {c.key} {c.returned_ns} {c.ok} {c.token}" for c in history.calls]
+    lines += [f"{d.at_ns} {d.node} {d.what} {d.key} {d.order} {d.left_ns}" for d in world.witness.deeds]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

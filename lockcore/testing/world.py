@@ -3,19 +3,15 @@
 Every random choice comes from one `random.Random(seed)`, every event from
 one queue ordered by (time, number): the same seed gives the same history.
 
-Elsewhere: clients (lockcore.testing.clients), rules (lockcore.core).
+Elsewhere: nodes (hosting), links (stage), clients (lockcore.testing.clients),
+rules (lockcore.core).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import partial
-from itertools import count
-from random import Random
 from typing import TYPE_CHECKING, Any
 
-from lockcore.core.config import MasterConfig, NodeConfig
-from lockcore.core.limits import NS_PER_MS
 from lockcore.core.master import MasterCore
 from lockcore.core.messages import (
     ClientCall,
@@ -27,61 +23,30 @@ from lockcore.core.messages import (
     Emit,
     FromMaster,
     FromNode,
-    FromPeer,
-    Instant,
     Leave,
     MasterInput,
-    NodeInput,
+    MasterMessage,
     Operation,
     Persist,
     Publish,
-    Reply,
     Result,
-    SendMaster,
     SendNode,
-    SendPeer,
-    Stop,
     Tick,
+    ViewUpdate,
 )
-from lockcore.core.node import NodeCore
-from lockcore.core.view import MemberId, View
-from lockcore.testing.network import Clock, Link, Timeline
+from lockcore.testing.hosting import Hosting
+from lockcore.testing.network import Clock, Link
+from lockcore.testing.stage import CLIENT, EPOCH_WALL_NS, MASTER, SECRET, Happened, SimNode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lockcore.core.events import Event
+    from lockcore.core.config import MasterConfig, NodeConfig
 
-EPOCH_WALL_NS = 1_700_000_000 * 1_000_000_000
-SECRET = b"a secret of the virtual world...."
-MASTER = "master"
+__all__ = ["CLIENT", "EPOCH_WALL_NS", "MASTER", "SECRET", "Clock", "Happened", "Link", "SimNode", "World"]
 
 
-@dataclass(slots=True, eq=False)
-class SimNode:
-    """A node process."""
-
-    address: str
-    core: NodeCore
-    clock: Clock = field(default_factory=Clock)
-    connection: int | None = None
-    alive: bool = True
-    paused: bool = False
-    queue: list[NodeInput] = field(default_factory=list)
-    timer_ns: int | None = None
-    exit_text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Happened:
-    """A fact with its time and source."""
-
-    at_ns: int
-    source: str
-    event: Event
-
-
-class World(Timeline):
+class World(Hosting):
     """A master, nodes and links. Run it with `run_ms` or `run_until`."""
 
     def __init__(
@@ -90,40 +55,30 @@ class World(Timeline):
         *,
         config: NodeConfig | None = None,
         master_config: MasterConfig | None = None,
+        tape: bool = False,
     ) -> None:
         """Create an empty world at time 0 with a running master."""
-        self.random = Random(seed)  # noqa: S311 - reproducible, not secret
-        super().__init__()
-        self.master_clock = Clock()
-        self.node_config = config or NodeConfig()
-        self.master_config = master_config or MasterConfig()
-        self.nodes: dict[str, SimNode] = {}
-        self.facts: list[Happened] = []
-        self.views: list[View] = []
+        super().__init__(seed, config=config, master_config=master_config, tape=tape)
         self.journal: dict[str, Any] | None = None
         self.cluster_closed = False
-        self._incarnations = count(1)
-        self._calls: dict[tuple[str, int, int], Callable[[Result], None]] = {}
-        self._connections: dict[int, SimNode] = {}
-        self._last_delivery: dict[tuple[str, str], int] = {}
         self._master_timer_ns: int | None = None
         self.master: MasterCore | None = None
         self.master_paused = False
         self._master_queue: list[MasterInput] = []
         self.start_master()
 
-    def instant(self, clock: Clock | None = None) -> Instant:
-        """Return the time as a party sees it (default: as it is)."""
-        clock = clock or Clock()
-        return Instant(clock.boot(self.now_ns), EPOCH_WALL_NS + self.now_ns + clock.wall_ns)
-
     # --- the master --------------------------------------------------------------------
 
     def start_master(self, *, with_journal: bool = True) -> None:
-        """Start (or restart) the master; nodes connect again by themselves."""
+        """Start (or restart) the master; nodes connect again by themselves.
+
+        `with_journal` False: its file is lost, and it knows that there was one.
+        """
         journal = self.journal if with_journal else None
-        self.master = MasterCore(self.master_config, journal, self.instant(self.master_clock))
+        now = self.instant(self.master_clock)
+        self.master = MasterCore(self.master_config, journal, now, unknown_past=not with_journal)
         self._master_timer_ns = None
+        self.note(MASTER, "start", "", "with its journal" if with_journal else "without its journal")
         for node in self.nodes.values():
             if node.alive:
                 self.after(20, lambda node=node: self._connect(node))  # type: ignore[misc]
@@ -131,6 +86,7 @@ class World(Timeline):
     def kill_master(self) -> None:
         """End the master; connections close."""
         self.master = None
+        self.note(MASTER, "die", "", "")
         for node in self.nodes.values():
             node.connection = None
 
@@ -157,10 +113,7 @@ class World(Timeline):
     def _carry_out_master(self, effect: object) -> None:
         match effect:
             case SendNode(connection, message):
-                node = self._connections.get(connection)
-                if node is not None and node.connection == connection:
-                    deliver = partial(self._from_master, node, connection, message)
-                    self._send(MASTER, node.address, deliver)
+                self._to_node(connection, message)
             case Disconnect(connection):
                 node = self._connections.get(connection)
                 if node is not None:
@@ -169,11 +122,20 @@ class World(Timeline):
                 self.journal = journal
             case Publish(view, settled):
                 if not settled:
+                    self.share_ring(view)
                     self.views.append(view)
             case Emit(event):
                 self.facts.append(Happened(self.now_ns, MASTER, event))
+                self.note(MASTER, "fact", "", event)
             case Closed():
                 self.cluster_closed = True
+
+    def _to_node(self, connection: int, message: MasterMessage) -> None:
+        node = self._connections.get(connection)
+        if node is not None and node.connection == connection:
+            if isinstance(message, ViewUpdate):
+                self.share_ring(message.view)
+            self._send(MASTER, node.address, message, partial(self._from_master, node, connection, message))
 
     def _from_master(self, node: SimNode, connection: int, message: Any) -> None:
         if node.connection == connection:
@@ -196,27 +158,22 @@ class World(Timeline):
         if self.master is None:
             return
         at_ns = self.master.next_timer_ns()
-        if at_ns is not None and at_ns != self._master_timer_ns:
+        if at_ns is not None and (self._master_timer_ns is None or at_ns < self._master_timer_ns):
             self._master_timer_ns = at_ns
             master = self.master
             self._at(self.master_clock.true(at_ns), lambda: self._master_tick(master, at_ns))
 
     def _master_tick(self, master: MasterCore, at_ns: int) -> None:
-        if self.master is master and self._master_timer_ns == at_ns:
-            self._master_timer_ns = None
+        if self.master is not master or self._master_timer_ns != at_ns:
+            return
+        self._master_timer_ns = None
+        wanted_ns = master.next_timer_ns()
+        if wanted_ns is not None and wanted_ns <= self.master_clock.boot(self.now_ns):
             self.tell_master(Tick())
+        else:
+            self._arm_master()
 
-    # --- nodes ---------------------------------------------------------------------------
-
-    def start_node(self, address: str, clock: Clock | None = None) -> SimNode:
-        """Start a node process at an address: a new incarnation."""
-        incarnation = (EPOCH_WALL_NS + self.now_ns) // NS_PER_MS * 1000 + next(self._incarnations)
-        core = NodeCore(MemberId(address, incarnation), SECRET, self.node_config)
-        node = SimNode(address, core, clock or Clock())
-        self.nodes[address] = node
-        self._connect(node)
-        self._arm(node)
-        return node
+    # --- who is there ------------------------------------------------------------------------
 
     def start(self, *addresses: str) -> None:
         """Start nodes and wait until they are settled members."""
@@ -249,52 +206,6 @@ class World(Timeline):
 
         self.run_until(done, limit_ms)
 
-    def tell_node(self, node: SimNode, given: NodeInput) -> None:
-        """Give a node an input now; a paused one gets it when it wakes."""
-        if not node.alive:
-            return
-        if node.paused:
-            node.queue.append(given)
-            return
-        for effect in node.core.step(given, self.instant(node.clock)):
-            self._carry_out(node, effect)
-        self._arm(node)
-
-    def _arm(self, node: SimNode) -> None:
-        at_ns = node.core.next_timer_ns()
-        if at_ns is not None and at_ns != node.timer_ns and node.alive:
-            node.timer_ns = at_ns
-            self._at(node.clock.true(at_ns), lambda: self._tick(node, at_ns))
-
-    def _tick(self, node: SimNode, at_ns: int) -> None:
-        if node.alive and node.timer_ns == at_ns:
-            node.timer_ns = None
-            self.tell_node(node, Tick())
-
-    def _carry_out(self, node: SimNode, effect: object) -> None:
-        match effect:
-            case SendPeer(address, message):
-                self._send(node.address, address, lambda: self._from_peer(address, message))
-            case SendMaster(message):
-                connection = node.connection
-                if connection is not None:
-                    self._send(node.address, MASTER, lambda: self.tell_master(FromNode(connection, message)))
-            case Emit(event):
-                self.facts.append(Happened(self.now_ns, node.address, event))
-            case Reply(call_id, result):
-                key = (node.address, node.core.member.incarnation, call_id)
-                done = self._calls.pop(key, None)
-                if done is not None:
-                    self._send(node.address, "client", lambda: done(result))
-            case Stop(_, text):
-                node.exit_text = text
-                self.end(node.address, seen=True)
-
-    def _from_peer(self, address: str, message: Any) -> None:
-        node = self.nodes.get(address)
-        if node is not None:
-            self.tell_node(node, FromPeer(message))
-
     def _connect(self, node: SimNode) -> None:
         if self.master is None or not node.alive or node.connection is not None:
             return
@@ -305,7 +216,8 @@ class World(Timeline):
         node.connection = connection
         self._connections[connection] = node
         registration = node.core.registration()
-        self._send(node.address, MASTER, lambda: self.tell_master(FromNode(connection, registration)))
+        deliver = partial(self.tell_master, FromNode(connection, registration))
+        self._send(node.address, MASTER, registration, deliver)
 
     # --- faults ------------------------------------------------------------------------------
 
@@ -313,6 +225,7 @@ class World(Timeline):
         """SIGKILL. `seen`: somebody tells the master at once."""
         node = self.nodes[address]
         node.alive = False
+        self.note(address, "die", "", node.exit_text or ("seen" if seen else "unseen"))
         connection, node.connection = node.connection, None
         if connection is not None:
             self.after(1, lambda: self.tell_master(ConnectionLost(connection)))
@@ -334,6 +247,7 @@ class World(Timeline):
     def pause(self, address: str) -> None:
         """SIGSTOP: messages queue up, timers do not fire."""
         self.nodes[address].paused = True
+        self.note(address, "stop", "", "")
 
     def resume(self, address: str) -> None:
         """SIGCONT: everything that queued up arrives in a burst."""
@@ -344,6 +258,7 @@ class World(Timeline):
         if not node.paused:
             return
         node.paused = False
+        self.note(node.address, "wake", "", f"{len(node.queue)} inputs waited")
         queue, node.queue = node.queue, []
         for given in queue:
             self.tell_node(node, given)
@@ -371,7 +286,7 @@ class World(Timeline):
         call_id = next(self._ids)
         self._calls[address, node.core.member.incarnation, call_id] = done
         given = ClientCall(call_id, operation, timeout_ms)
-        self._send("client", address, lambda: self.tell_node(node, given))
+        self._send(CLIENT, address, operation, lambda: self.tell_node(node, given))
 
     def ask(self, address: str, operation: Operation, timeout_ms: int = 5_000) -> Result:
         """Send a request and run the world until it is answered."""
@@ -379,20 +294,3 @@ class World(Timeline):
         self.call(address, operation, answers.append, timeout_ms)
         self.run_until(lambda: bool(answers), timeout_ms + 2_000)
         return answers[0]
-
-    def _send(self, source: str, target: str, deliver: Callable[[], None]) -> None:
-        link = self._link(source, target)
-        if link.cut or (link.drop and self.random.random() < link.drop):
-            if MASTER in (source, target):
-                self._break(source, target)
-            return
-        copies = 2 if link.duplicate and self.random.random() < link.duplicate else 1
-        for _ in range(copies):
-            delay_ms = self.random.uniform(*link.delay_ms)
-            if MASTER in (source, target):
-                # One stream: what is sent first arrives first.
-                at_ns = self.now_ns + int(delay_ms * NS_PER_MS)
-                at_ns = max(at_ns, self._last_delivery.get((source, target), 0))
-                self._last_delivery[source, target] = at_ns
-                delay_ms = (at_ns - self.now_ns) / NS_PER_MS
-            self.after(delay_ms, deliver)

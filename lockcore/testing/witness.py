@@ -1,0 +1,145 @@
+"""Who watches the nodes of a world from outside, and writes down what they do.
+
+It sees what goes into a core and what comes out of it, and stands before the
+four moves of its lease table. It counts the node lease by itself, from the
+heartbeats that it saw leave and the acknowledgements that it saw arrive. The
+core does not know of it.
+
+Elsewhere: what is wrong with what was seen (deeds).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lockcore.core.events import EventKind
+from lockcore.core.limits import NS_PER_MS
+from lockcore.core.messages import (
+    Emit,
+    ForwardReply,
+    FromMaster,
+    Granted,
+    Heartbeat,
+    HeartbeatAck,
+    NodeEffect,
+    NodeInput,
+    Reply,
+    SendMaster,
+    SendPeer,
+    ViewUpdate,
+)
+from lockcore.testing.record import Act, Deed
+
+if TYPE_CHECKING:
+    from lockcore.core.leases import Lease, LeaseTable
+    from lockcore.testing.stage import SimNode, Stage
+
+SEEN = {
+    EventKind.PROMOTED: Act.PROMOTED,
+    EventKind.TRANSFERRED: Act.TRANSFERRED,
+    EventKind.RELEASED: Act.FREED,
+}
+
+
+@dataclass(slots=True)
+class _Life:
+    """What the witness knows of one incarnation."""
+
+    node: SimNode
+    until_ns: int = 0
+    view: int = 0
+    sent_ns: dict[int, int] = field(default_factory=dict)
+
+
+class Witness:
+    """Writes `deeds`, in the order of true time."""
+
+    def __init__(self, stage: Stage) -> None:
+        """Look at nothing yet."""
+        self.stage = stage
+        self.deeds: list[Deed] = []
+        self._lives: dict[int, _Life] = {}
+        self._granted: dict[str, Deed] = {}
+        self._acknowledged: set[tuple[str, int, int]] = set()
+
+    def meet(self, node: SimNode) -> None:
+        """Watch an incarnation from its start."""
+        life = self._lives[node.core.member.incarnation] = _Life(node)
+        newest = max((v.number for v in self.stage.views), default=0)
+        self._write(life, Act.STARTED, view=newest)
+        self._stand_before(life, node.core._state.table)  # noqa: SLF001 - a witness, no part of the rules
+
+    def hear(self, node: SimNode, given: NodeInput) -> None:
+        """Look at an input before the node takes it."""
+        match given:
+            case FromMaster(HeartbeatAck() as ack):
+                life = self._lives[node.core.member.incarnation]
+                sent_ns = life.sent_ns.pop(ack.number, None)
+                if sent_ns is not None and ack.view <= life.view:
+                    lease_ns = self.stage.node_config.node_lease_ms * NS_PER_MS
+                    life.until_ns = max(life.until_ns, sent_ns + lease_ns)
+
+    def see(self, node: SimNode, given: NodeInput, effects: list[NodeEffect]) -> None:
+        """Look at what came of an input."""
+        life = self._lives[node.core.member.incarnation]
+        for effect in effects:
+            match effect:
+                case SendMaster(Heartbeat() as beat):
+                    life.sent_ns[beat.number] = node.clock.boot(self.stage.now_ns)
+                case Reply(_, Granted() as result) | SendPeer(_, ForwardReply(_, _, Granted() as result)):
+                    self._acknowledge(life, result)
+                case Emit(event) if event.kind in SEEN:
+                    self._write(life, SEEN[event.kind], (event.key, event.generation, event.seq))
+        if isinstance(given, FromMaster) and isinstance(given.message, ViewUpdate):
+            view = node.core.view
+            if view is not None and view.number != life.view:
+                life.view = view.number
+                self._write(life, Act.ADOPTED)
+
+    # --- inside ---------------------------------------------------------------------
+
+    def _acknowledge(self, life: _Life, result: Granted) -> None:
+        deed = self._granted.pop(result.token, None)
+        if deed is not None:
+            self._acknowledged.add((deed.key, *deed.order))
+            self._write(life, Act.ACKNOWLEDGED, (deed.key, *deed.order))
+
+    def _write(self, life: _Life, what: Act, about: tuple[str, int, int] = ("", 0, 0), view: int | None = None) -> Deed:
+        member, now_ns = life.node.core.member, self.stage.now_ns
+        left_ns = life.until_ns - life.node.clock.boot(now_ns)
+        view = life.view if view is None else view
+        deed = Deed(now_ns, member.address, member.incarnation, what, *about, view, left_ns)
+        self.deeds.append(deed)
+        return deed
+
+    def _stand_before(self, life: _Life, table: LeaseTable) -> None:
+        grant, renew, release, readmit = table.grant, table.renew, table.release, table.readmit
+
+        def mutated(what: Act, lease: Lease) -> None:
+            view = life.node.core.view
+            number = view.number if view else 0
+            deed = self._write(life, what, (lease.key, *lease.order), number)
+            if what in (Act.GRANTED, Act.RENEWED, Act.READMITTED):
+                self._granted[lease.token] = deed
+
+        def granting(*rest: Any) -> Lease:
+            lease = grant(*rest)
+            mutated(Act.GRANTED, lease)
+            return lease
+
+        def renewing(lease: Lease, *rest: Any) -> None:
+            renew(lease, *rest)
+            mutated(Act.RENEWED, lease)
+
+        def releasing(lease: Lease) -> None:
+            told = lease.seq > 1 or (lease.key, *lease.order) in self._acknowledged
+            release(lease)
+            mutated(Act.RELEASED if told else Act.TOOK_BACK, lease)
+
+        def readmitting(*rest: Any) -> Lease:
+            lease = readmit(*rest)
+            mutated(Act.READMITTED, lease)
+            return lease
+
+        table.__dict__.update(grant=granting, renew=renewing, release=releasing, readmit=readmitting)
