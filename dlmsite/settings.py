@@ -197,8 +197,9 @@ LOGGING: dict[str, Any] = {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         # A line per 4xx is noise: what matters about refusals is recorded as OperatorAction rows.
         "django.request": {"handlers": [], "level": "ERROR", "propagate": True},
-        # A traceback per request with a foreign Host header would let anybody fill the log.
-        "django.security.DisallowedHost": {"handlers": [], "level": "CRITICAL", "propagate": False},
+        # A traceback per request with a foreign Host header, or with too large a body, would let anybody fill the log.
+        "django.security": {"handlers": [], "level": "CRITICAL", "propagate": False},
+        "django.security.csrf": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         "django.channels.server": {"handlers": [], "level": "WARNING", "propagate": True},
         "daphne": {"handlers": [], "level": "WARNING", "propagate": True},
     },

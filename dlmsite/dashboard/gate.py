@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
@@ -29,6 +31,9 @@ def json_view(method: str) -> Callable[[View], View]:
                 return view(request, *args, **kwargs)
             except Refusal as refusal:
                 return refusal.response()
+            except RequestDataTooBig:
+                text = f"A request has at most {settings.DATA_UPLOAD_MAX_MEMORY_SIZE:,} bytes. Send less."
+                return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Too large", text).response()
             except DatabaseError:
                 text = "The journal cannot be used at the moment; the site's log says why. Try again."
                 return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "The journal is not available", text).response()

@@ -20,10 +20,10 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from dlmsite import claimfile
 from dlmsite.access.links import issue_link
 from dlmsite.access.roles import Role, ensure_roles
 from dlmsite.environment import make_data_folder
-from dlmsite.operations import claimfile
 from dlmsite.operations.cluster import Cluster, ClusterSettings
 from dlmsite.operations.seats import NODES_MAX, Plan
 from dlmsite.operations.supervisor import OperationProblem, check_port
@@ -35,6 +35,7 @@ FIRST_OPERATOR = "operator"
 MESSAGE_BYTES_MAX = 2 * 1024 * 1024
 """Of one WebSocket message in either direction: Daphne has one knob. Ours are bounded by dlmsite.dashboard.stream."""
 EXIT_FAILED = 1
+WHAT_TO_DO = "Free some space, mend its permissions, or choose another with --data FOLDER."
 
 
 class Command(BaseCommand):
@@ -64,6 +65,8 @@ class Command(BaseCommand):
             descriptor = claimfile.take(data, claim)
         except claimfile.FolderInUse as other:
             raise CommandError(in_use_text(data, other.claim)) from None
+        except OSError as error:
+            raise CommandError(f"the data folder {data} cannot be used: {error.strerror}. {WHAT_TO_DO}") from None
         try:
             plan = Plan(host, environment.port)
             page = self._listen(host, environment.port)
@@ -110,7 +113,7 @@ class Command(BaseCommand):
             application_close_timeout=2,
             server_name="lockring",
         )
-        run.begin_soon()
+        run.begin_soon(server)
         server.run()
         page.close()
         if run.failure:
@@ -136,11 +139,13 @@ class _Run:
         self._end = asyncio.Event()
         self.failure = ""
 
-    def begin_soon(self) -> None:
+    def begin_soon(self, server: Any) -> None:
         # callWhenRunning would call before the loop runs.
-        self._reactor.callLater(0, self._begin)
+        self._reactor.callLater(0, self._begin, server)
 
-    def _begin(self) -> None:
+    def _begin(self, server: Any) -> None:
+        # A frame that is none is answered by a close frame with a code, not just by the end of the connection.
+        server.ws_factory.setProtocolOptions(failByDrop=False)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             # A closed terminal is an end like Ctrl-C, unless nohup says otherwise.
