@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dlmsite.operations import claimfile
+from dlmsite import claimfile
 from dlmsite.operations.asking import ask_master, ask_nodes
 from dlmsite.operations.registry import NodeRecord, Registry
 from dlmsite.operations.seats import Plan

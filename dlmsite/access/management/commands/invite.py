@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from dlmsite import claimfile
 from dlmsite.access.links import LINK_TTL, InvalidUsername, issue_link
 from dlmsite.access.roles import Role
 
@@ -26,7 +27,7 @@ class Command(BaseCommand):
         # Read by manage.py before the settings are; here for --help.
         parser.add_argument("--data", metavar="FOLDER", help="the data folder of the cluster (default: .lockring)")
         parser.add_argument(
-            "--port", type=int, default=None, help="the port of the page (default: LOCKRING_PORT or 8000)"
+            "--port", type=int, default=None, help="the port of the page (default: where the cluster runs)"
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -40,6 +41,9 @@ class Command(BaseCommand):
             raise CommandError(
                 f"the journal in {environment.data_dir} is not ready ({error}). Start the cluster first: make run"
             ) from error
-        self.stdout.write(f"http://{environment.host}:{options['port'] or environment.port}{path}")
+        running = claimfile.current(environment.data_dir)
+        host = running.host if running else environment.host
+        port = options["port"] or (running.port if running else environment.port)
+        self.stdout.write(f"http://{host}:{port}{path}")
         minutes = int(LINK_TTL.total_seconds() // 60)
         self.stderr.write(f"It logs {options['name']} in once, as {options['role']}, within {minutes} minutes.")

@@ -18,9 +18,9 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from dlmsite import claimfile
 from dlmsite.environment import EnvironmentProblem, adopt_arguments, make_data_folder
 from dlmsite.journal.recorder import Recorder
-from dlmsite.operations import claimfile
 from dlmsite.operations.cluster import JOURNAL_NAME
 from dlmsite.operations.management.commands.up import in_use_text
 from dlmsite.operations.seats import Plan

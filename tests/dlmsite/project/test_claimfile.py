@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dlmsite.operations.claimfile import Claim, FolderInUse, current, take
+from dlmsite.claimfile import Claim, FolderInUse, current, take
 
 CLAIM = Claim(4711, "127.0.0.1", 8000)
 
@@ -24,7 +24,7 @@ def test_a_second_site_learns_who_has_the_folder(tmp_path: Path) -> None:
 def test_the_claim_ends_with_the_process(tmp_path: Path) -> None:
     """Also after SIGKILL, which leaves the file behind."""
     script = (
-        "import os, pathlib, signal, sys; from dlmsite.operations.claimfile import *; "
+        "import os, pathlib, signal, sys; from dlmsite.claimfile import *; "
         "take(pathlib.Path(sys.argv[1]), Claim(1, 'h', 2)); os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
