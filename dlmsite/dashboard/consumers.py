@@ -113,7 +113,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels sh
             while True:
                 await asyncio.sleep(pace.wait_s(time.monotonic()))
                 try:
-                    await asyncio.wait_for(news.wait(), ALLOWED_EVERY_S)
+                    async with asyncio.timeout(ALLOWED_EVERY_S):
+                        await news.wait()
                 except TimeoutError:
                     pass
                 else:

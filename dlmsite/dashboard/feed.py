@@ -139,7 +139,8 @@ class Feed:
     async def _look_on(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._hinted.wait(), REREAD_S)
+                async with asyncio.timeout(REREAD_S):
+                    await self._hinted.wait()
             self._hinted.clear()
             try:
                 if await self._look():

@@ -177,7 +177,8 @@ class Helm:
             raise OperationProblem(f"{seat.label} is not running")
         self._supervisor.member_of(seat)  # while the master still knows it
         try:
-            await asyncio.wait_for(process.exited.wait(), within_s)
+            async with asyncio.timeout(within_s):
+                await process.exited.wait()
         except TimeoutError:
             raise OperationProblem(f"process {process.pid} has not ended within {within_s:.0f} s of {by}") from None
         return process.pid

@@ -72,7 +72,8 @@ class Watch:
                 log.debug("nodes could not be written down: %s", error)
             turn += 1
             try:
-                await asyncio.wait_for(self._wanted.wait(), EVERY_S)
+                async with asyncio.timeout(EVERY_S):
+                    await self._wanted.wait()
             except TimeoutError:
                 continue
             finally:

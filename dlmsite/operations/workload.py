@@ -67,7 +67,8 @@ class WorkloadProcess:
             return "the workload is off"
         process.send(SIGTERM)
         try:
-            await asyncio.wait_for(process.exited.wait(), END_S)
+            async with asyncio.timeout(END_S):
+                await process.exited.wait()
         except TimeoutError:
             process.send(SIGKILL)
             await process.exited.wait()
@@ -91,7 +92,8 @@ class WorkloadProcess:
             raise OperationProblem(f"the workload cannot be started: {error.strerror or error}") from error
         # One that cannot work ends at once and says why.
         try:
-            await asyncio.wait_for(self._process.exited.wait(), 1.0)
+            async with asyncio.timeout(1.0):
+                await self._process.exited.wait()
         except TimeoutError:
             return f"the workload is on (process {child.pid})"
         raise OperationProblem(f"the workload ended at once: {self._logs.last_line(LABEL) or 'it printed nothing'}")

@@ -265,7 +265,8 @@ class LockClient:
     async def _first_view(self) -> View:
         self._refuse_if_closed()
         try:
-            return await asyncio.wait_for(self.pool.first_view(), self._timeout_ms / 1_000)
+            async with asyncio.timeout(self._timeout_ms / 1_000):
+                return await self.pool.first_view()
         except TimeoutError:
             raise unavailable(self.pool.problems()) from None
 

@@ -209,7 +209,8 @@ class Workload:
     async def _hold(self, seconds: float) -> None:
         """Wait, but not beyond the switch."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._off.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._off.wait()
 
 
 def run_workload(target: str, plan: WorkloadPlan) -> int:

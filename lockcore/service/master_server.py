@@ -112,7 +112,8 @@ class MasterServer:
         shell = self._running()
         shell.give(CloseCluster())
         try:
-            await asyncio.wait_for(shell.closed.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await shell.closed.wait()
         except TimeoutError:
             _log.warning("not every node said farewell within %.1f s", timeout_s)
             return False
