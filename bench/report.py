@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from statistics import median
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -61,8 +62,8 @@ def share(numbers: Sequence[float], part: float) -> float:
 
 def spread(what: str, numbers: Sequence[float], unit: str, digits: int = 1) -> Row:
     """Return median, 95 %, 99 % and the largest, for information."""
-    parts = [share(numbers, part) for part in (0.5, 0.95, 0.99)]
-    text = " / ".join(f"{number:.{digits}f}" for number in (*parts, max(numbers)))
+    parts = (share(numbers, 0.95), share(numbers, 0.99), max(numbers))
+    text = " / ".join(f"{number:.{digits}f}" for number in (median(numbers), *parts))
     return Row(f"{what}: median / 95 % / 99 % / max of {len(numbers):,}", f"{text} {unit}")
 
 
