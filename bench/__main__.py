@@ -41,7 +41,7 @@ def _measure(name: str) -> bool:
     say(f"\n{name}: {module.TITLE}\n  {load()}")
     began = time.monotonic()
     try:
-        rows: list[Row] = asyncio.run(asyncio.wait_for(module.measure(), module.BOUND_S))
+        rows: list[Row] = asyncio.run(_bounded(module))
     except NotMeasured as reason:
         say(f"  not measured: {reason}")
         return False
@@ -51,6 +51,12 @@ def _measure(name: str) -> bool:
     tell(rows)
     say(f"  ({time.monotonic() - began:.0f} s; at the end {load()})")
     return all(row.met is not False for row in rows)
+
+
+async def _bounded(module: Any) -> list[Row]:
+    async with asyncio.timeout(module.BOUND_S):
+        rows: list[Row] = await module.measure()
+    return rows
 
 
 if __name__ == "__main__":

@@ -89,7 +89,8 @@ class NodeProcess:
         for which in (signal.SIGTERM, signal.SIGKILL):
             self.send(which)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.ended.wait(), END_S)
+                async with asyncio.timeout(END_S):
+                    await self.ended.wait()
                 return
 
     def _has_ended(self) -> None:
