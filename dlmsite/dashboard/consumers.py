@@ -17,9 +17,11 @@ import json
 import logging
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import parse_qs
 
+from autobahn.exception import Disconnected
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.auth import get_user_model
@@ -76,6 +78,11 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels sh
             await self._send({"type": "error", "detail": fault})
         else:
             await self._send({"type": "pong", "server_time_ms": time.time() * 1000})
+
+    async def send(self, text_data: str | None = None, bytes_data: bytes | None = None, close: bool = False) -> None:  # noqa: FBT001, FBT002 - channels' own
+        """Send; on a socket that has begun to close it goes nowhere, and `disconnect` follows."""
+        with suppress(Disconnected):
+            await super().send(text_data, bytes_data, close)
 
     async def _send(self, message: picture.Json) -> None:
         await self.send(text_data=dumps(message))
