@@ -10,11 +10,12 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +114,40 @@ class Running:
         command = [sys.executable, "manage.py", "status", "--json", "--data", str(self.data)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=60)
         return json.loads(done.stdout) if done.returncode == 0 else {}
+
+    def wait_settled(self, nodes: int | None = None) -> dict[str, Any]:
+        """Return the status once so many nodes (default: all) are up in a settled view."""
+        wanted = self.nodes if nodes is None else nodes
+
+        def settled() -> dict[str, Any] | None:
+            found = self.status()
+            up = [node for node in found.get("nodes", []) if node["state"] == "up"]
+            return found if found.get("settled") and len(up) == wanted else None
+
+        return dict(wait_for(settled, f"{wanted} nodes in a settled view"))
+
+    def pids(self) -> list[int]:
+        """Return every process that has this data folder in its command line."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):  # it ended this moment
+                if str(self.data).encode() in path.read_bytes().split(b"\0"):
+                    found.append(int(path.parent.name))
+        return found
+
+    def rows(self, query: str, *values: str) -> list[tuple[Any, ...]]:
+        """Read the journal's file as anybody can."""
+        with closing(sqlite3.connect(self.data / "journal.sqlite3", timeout=20)) as journal:
+            return journal.execute(query, values).fetchall()
+
+    def events(self, kind: str) -> list[tuple[str, int]]:
+        """Return (key, generation) of recorded events of a kind."""
+        return self.rows("SELECT key, generation FROM journal_lockevent WHERE kind = ?", kind)
+
+    def logged(self) -> str:
+        """Return everything that it and its nodes have said."""
+        paths = [self.log, *(self.data / "logs").glob("*.log*")]
+        return "".join(path.read_text(errors="replace") for path in paths)
 
     def stop(self) -> None:
         """Press Ctrl-C and wait for the end."""

@@ -8,10 +8,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,41 +29,11 @@ pytestmark = pytest.mark.acceptance
 def running(tmp_path: Path) -> Iterator[Running]:
     cluster = Running(tmp_path / "data", "--no-workload")
     try:
-        wait_settled(cluster)
+        cluster.wait_settled()
         yield cluster
     finally:
         cluster.stop()
-        assert pids_of(cluster) == [], "after Ctrl-C nothing is left"
-
-
-def wait_settled(cluster: Running, nodes: int = 3) -> dict[str, Any]:
-    """Return the status once so many nodes are up in a settled view."""
-
-    def settled() -> dict[str, Any] | None:
-        found = cluster.status()
-        up = [node for node in found.get("nodes", []) if node["state"] == "up"]
-        return found if found.get("settled") and len(up) == nodes else None
-
-    return dict(wait_for(settled, f"{nodes} nodes in a settled view"))
-
-
-def pids_of(cluster: Running) -> list[int]:
-    """Return every process that has this data folder in its command line."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if str(cluster.data).encode() in words:
-            found.append(int(path.parent.name))
-    return found
-
-
-def events(cluster: Running, kind: str) -> list[tuple[str, int]]:
-    """Return (key, generation) of recorded events of a kind."""
-    with closing(sqlite3.connect(cluster.data / "journal.sqlite3", timeout=20)) as journal:
-        return journal.execute("SELECT key, generation FROM journal_lockevent WHERE kind = ?", (kind,)).fetchall()
+        assert cluster.pids() == [], "after Ctrl-C nothing is left"
 
 
 def run_up(*options: str) -> subprocess.CompletedProcess[str]:
@@ -85,7 +53,7 @@ def test_status_tells_everything_about_every_node(running: Running) -> None:
     assert node["ring_address"] == f"127.0.0.1:{running.port + 2}.{running.port + 10_002}"
     assert node["seaweedfs_address"] == node["grpc_address"] == f"127.0.0.1:{running.port + 10_002}"
     assert node["state"] == "up"
-    assert node["pid"] in pids_of(running)
+    assert node["pid"] in running.pids()
     assert int(node["incarnation"]) > 0
     assert node["view"] == found["view"]
     assert node["version"] == found["version"]
@@ -104,18 +72,18 @@ def test_nodes_and_locks_outlive_a_crash_of_the_site(running: Running) -> None:
         generation = lock.generation
         running.process.kill()
         running.process.wait()
-        assert sorted(pids_of(running)) == sorted(pid for pid, _ in before.values())
+        assert sorted(running.pids()) == sorted(pid for pid, _ in before.values())
         assert "not running" in status_text(running)
         running.start()
-        found = wait_settled(running)
+        found = running.wait_settled()
         after = {node["label"]: (node["pid"], node["incarnation"]) for node in found["nodes"]}
         assert after == before
         assert lock.is_locked
         assert lock.generation == generation
         assert client.owner_of("kept") == "ada"
-    wait_for(lambda: ("kept", generation) in events(running, "released"), "the release in the history")
-    assert ("kept", generation) in events(running, "granted")
-    assert events(running, "gap") == []
+    wait_for(lambda: ("kept", generation) in running.events("released"), "the release in the history")
+    assert ("kept", generation) in running.events("granted")
+    assert running.events("gap") == []
 
 
 def status_text(running: Running) -> str:
@@ -135,10 +103,10 @@ def test_no_acknowledged_grant_is_missing_after_a_node_is_killed(running: Runnin
             granted.append((key, grant.generation))
         node = running.status()["nodes"][0]
         os.kill(node["pid"], signal.SIGKILL)
-        wait_settled(running, nodes=2)
-        wait_for(lambda: set(granted) <= set(events(running, "granted")), "every grant in the history")
-    assert events(running, "gap") == []
-    assert len(events(running, "died")) == 1
+        running.wait_settled(2)
+        wait_for(lambda: set(granted) <= set(running.events("granted")), "every grant in the history")
+    assert running.events("gap") == []
+    assert len(running.events("died")) == 1
 
 
 def test_a_second_site_in_the_same_folder_is_told_where_the_first_is(running: Running) -> None:
@@ -146,7 +114,7 @@ def test_a_second_site_in_the_same_folder_is_told_where_the_first_is(running: Ru
     assert done.returncode == 1
     assert f"already at http://127.0.0.1:{running.port}/ (pid {running.process.pid})" in done.stderr
     assert "Traceback" not in done.stderr
-    wait_settled(running)
+    running.wait_settled()
 
 
 def test_ports_that_are_taken_are_named(running: Running, tmp_path: Path) -> None:
@@ -183,7 +151,7 @@ def test_a_node_whose_port_is_taken_does_not_keep_the_others_from_starting(tmp_p
     with socket.create_server(("127.0.0.1", port + 10_002)):
         try:
             cluster = Running(tmp_path / "data", "--no-workload", port=port)
-            wait_settled(cluster, nodes=2)
+            cluster.wait_settled(2)
             assert f"port {port + 10_002} on 127.0.0.1 cannot be used" in cluster.log.read_text()
         finally:
             if cluster is not None:
