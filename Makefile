@@ -47,11 +47,12 @@ test: install browser  ## Run every test
 	@if files=$$(compgen -G 'tests/js/*.test.*js'); then tools/js node --test --test-reporter=dot $$files; fi
 	$(BIN)/python -m pytest
 
-sim: install  ## Simulate clusters under random faults: SEEDS=1000 FIRST=0
-	$(BIN)/python -m lockcore.testing.campaign --seeds $(SEEDS) --first $(FIRST)
+sim: install  ## Simulate clusters under random faults: SEEDS=1000 FIRST=0, or one of them: SEED=17
+	$(BIN)/python -m lockcore.testing.campaign $(if $(SEED),--seeds 1 --first $(SEED),--seeds $(SEEDS) --first $(FIRST))
+	$(BIN)/python -m lockcore.testing.campaign --single $(if $(SEED),--seeds 1 --first $(SEED),--seeds $$(( $(SEEDS) / 4 )) --first $(FIRST))
 
 bench: install browser  ## Measure Lockring's figures, some 8 minutes: ONLY=failover,join for some of them
-	$(BIN)/python -m bench "$(ONLY)"
+	$(BIN)/python -m tests.bench "$(ONLY)"
 
 browser:
 	@tools/browser.sh

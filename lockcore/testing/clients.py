@@ -2,7 +2,9 @@
 
 They follow the rules a careful client follows: the lease counts from before
 the request was sent, a token is kept until a newer one arrives, and a lock
-is believed lost when its time is up.
+is believed lost when its time is up. Two things are done carelessly on
+purpose: after a release some show the old token again, or ask who holds the
+lock; and some write to their guarded register whether or not they still hold.
 
 Elsewhere: the real client (lockcore.client), the verdict (history).
 """
@@ -11,13 +13,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lockcore.core.messages import Granted, Lock, Refused, Released, Result, Unlock
+from lockcore.core.messages import FindOwner, Granted, Lock, Operation, OwnerIs, Refused, Released, Result, Unlock
 from lockcore.testing.history import Call, Did, History
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lockcore.testing.register import Registers
     from lockcore.testing.world import World
 
+    Then = Callable[[Call | None, Result | None], None]
+
 GIVE_UP_MS = 1_500
+TTLS_MS = (800, 2_000, 5_000)
+WRITERS, AFTERTHOUGHTS = 0.3, 0.25
+"""How many of the holds write to their register; how many releases are followed by a look back."""
 
 
 class SimClient:
@@ -28,8 +38,11 @@ class SimClient:
         stop_ns: when it stops acquiring (true time).
     """
 
-    def __init__(self, world: World, name: str, keys: list[str], history: History, stop_ns: int) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - who, on what, where it is written down, until when
+        self, world: World, name: str, keys: list[str], history: History, registers: Registers, stop_ns: int
+    ) -> None:
         """Start working soon."""
+        self.registers = registers
         self.world = world
         self.name = name
         self.keys = keys
@@ -52,7 +65,7 @@ class SimClient:
         chance = self.world.random
         self.key = chance.choice(self.keys)
         self.token = ""
-        self.ttl_ms = chance.choice((800, 2_000, 5_000))
+        self.ttl_ms = chance.choice(TTLS_MS)
         self._call(Did.ACQUIRE, Lock(self.key, self.ttl_ms, self.name), self._acquired)
 
     def _acquired(self, call: Call | None, result: Result | None) -> None:
@@ -63,6 +76,8 @@ class SimClient:
         self._take(call, result)
         hold_ms = self.world.random.choice((0, 50, 700, 4_000))
         self.release_ns = self.world.now_ns + hold_ms * 1_000_000
+        if self.world.random.random() < WRITERS:
+            self._write(self.key, self.generation)
         self._next()
 
     def _take(self, call: Call, result: Granted) -> None:
@@ -100,14 +115,46 @@ class SimClient:
             return
         self._call(Did.UNLOCK, Unlock(self.key, self.token), self._released)
 
-    def _released(self, _call: Call | None, _result: Result | None) -> None:
+    def _released(self, _call: Call | None, result: Result | None) -> None:
+        chance = self.world.random
+        wait_ms = chance.uniform(1, 100)
+        if isinstance(result, Released) and chance.random() < AFTERTHOUGHTS:
+            self.world.after(chance.choice((0, 30, 900)), self._look_back)
+        else:
+            self.world.after(wait_ms, self.begin)
+
+    def _look_back(self) -> None:
+        """Show the old token again, or ask who holds the lock: the release must stay one."""
+        if self.world.random.random() < 0.5:  # noqa: PLR2004 - a coin
+            self._call(Did.RENEW, Lock(self.key, self.ttl_ms, self.name, self.token), self._looked_back)
+        else:
+            self._call(Did.FIND, FindOwner(self.key), self._looked_back)
+
+    def _looked_back(self, _call: Call | None, _result: Result | None) -> None:
         self.world.after(self.world.random.uniform(1, 100), self.begin)
+
+    # --- the register -------------------------------------------------------------------
+
+    def _write(self, key: str, generation: int) -> None:
+        """Read, think, and write without asking whether the lock is still there."""
+        chance = self.world.random
+        think_ms, way_ms = chance.choice((0, 20, 2_500)), chance.choice((0.5, 5, 3_000))
+
+        def read() -> None:
+            base = self.registers.read(key, generation)
+            if base is not None:
+                self.world.after(think_ms + way_ms, lambda: write(base))
+
+        def write(base: int) -> None:
+            self.registers.write(self.world.now_ns, self.name, key, generation, base)
+
+        self.world.after(chance.uniform(0.5, 20), read)
 
     # --- asking -----------------------------------------------------------------------
 
-    def _call(self, did: Did, operation: Lock | Unlock, then: object, patience_ms: float = GIVE_UP_MS) -> None:
+    def _call(self, did: Did, operation: Operation, then: Then, patience_ms: float = GIVE_UP_MS) -> None:
         call = Call(self.name, did, self.key, self.world.now_ns, self.ttl_ms)
-        if did is not Did.ACQUIRE:
+        if did in (Did.RENEW, Did.UNLOCK):
             call.generation = self.generation
         self.history.calls.append(call)
         answered = False
@@ -119,7 +166,7 @@ class SimClient:
             answered = True
             if result is not None:
                 note(call, result, self.world.now_ns)
-            then(call if result is not None else None, result)  # type: ignore[operator]
+            then(call if result is not None else None, result)
 
         address = self._somewhere()
         if address is not None:
@@ -147,8 +194,8 @@ def note(call: Call, result: Result, now_ns: int) -> None:
             call.generation, call.seq, call.token = result.generation, result.seq, result.token
         case Released():
             call.ok = True
+        case OwnerIs():
+            call.ok, call.generation = True, result.generation
         case Refused():
             call.code = result.code.value
             call.ok = None if result.code.value == "timeout" else False
-        case _:
-            call.ok = False

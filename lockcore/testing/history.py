@@ -1,20 +1,24 @@
 """What clients did and were told, and whether locks may behave like that.
 
-Pure, and no part of what it judges: it sees invocations and answers only.
+Pure, and no part of what it judges: it sees invocations and answers, and
+beside them what nodes were seen to do and what a guarded register took.
 
 A *hold* is the time in which a client was entitled to believe that it held a
 lock: from the answer to its acquisition to the earlier of its unlock's
 invocation and the end it computed itself (send time of the last renewal that
 was answered + TTL - margin). An acquisition without an answer is no hold.
 
-Elsewhere: making histories (clients, real or simulated).
+Elsewhere: making histories (clients, real or simulated), what is written
+down (record), nodes (deeds), the register (register), files (ndjson).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from lockcore.testing.record import Call, Did, Violation
+from lockcore.testing.deeds import check_deeds, readmitted_after_release
+from lockcore.testing.record import Call, Deed, Did, Violation, Write
+from lockcore.testing.register import check_writes
 
 __all__ = ["Call", "Did", "History", "Hold", "Violation", "check"]
 
@@ -34,10 +38,12 @@ class Hold:
 
 @dataclass(slots=True)
 class History:
-    """Calls in the order in which they were made."""
+    """Calls in the order in which they were made, deeds and writes in that of their time."""
 
     margin: float = 0.02
     calls: list[Call] = field(default_factory=list)
+    deeds: list[Deed] = field(default_factory=list)
+    writes: list[Write] = field(default_factory=list)
 
     def holds(self) -> list[Hold]:
         """Return every hold of the history."""
@@ -65,13 +71,20 @@ class History:
 
 
 def check(history: History) -> list[Violation]:
-    """Judge a history; return what is wrong with it (I1, I2, I3, I6)."""
+    """Judge a history; return what is wrong with it.
+
+    I1, I2, I3 and I6 from calls, I3, I4, I6, I7 and I9 from deeds, I10 from
+    writes. I5 and I8 need a world that has come to rest (simulate, single).
+    """
     holds = history.holds()
     return [
         *_overlaps(holds),
         *_generations(history),
         *_states(history),
+        *_superseded(history),
         *_revived(history),
+        *check_deeds(history.deeds),
+        *check_writes(history.writes),
     ]
 
 
@@ -137,16 +150,44 @@ def _states(history: History) -> list[Violation]:
     return found
 
 
-def _revived(history: History) -> list[Violation]:
-    """I6: a generation whose unlock was acknowledged is never renewed again."""
+def _superseded(history: History) -> list[Violation]:
+    """I1: who is told of a renewal after a higher generation was granted is a second holder."""
     found = []
+    newest: dict[str, Call] = {}
+    for at_ns, call in _moments(history):
+        if call.did is Did.ACQUIRE and at_ns == call.returned_ns:
+            top = newest.get(call.key)
+            if top is None or call.generation > top.generation:
+                newest[call.key] = call
+        elif call.did in (Did.RENEW, Did.UNLOCK) and at_ns == call.invoked_ns:
+            top = newest.get(call.key)
+            if top is not None and top.generation > call.generation and top.returned_ns < call.invoked_ns:
+                text = f"{call.key}: {call.did} of generation {call.generation} after {top.generation} was granted"
+                found.append(Violation("I1", text, (top, call)))
+    return found
+
+
+def _moments(history: History) -> list[tuple[int, Call]]:
+    """Return the beginnings and ends of what was answered with ok, by time."""
+    moments = [(at_ns, c) for c in history.calls if c.ok for at_ns in {c.invoked_ns, c.returned_ns}]
+    return sorted(moments, key=lambda m: m[0])
+
+
+def _revived(history: History) -> list[Violation]:
+    """I6: a generation whose unlock was acknowledged is never renewed, released or reported again.
+
+    Except where it came back by its own token in a grace (deeds).
+    """
+    found = []
+    back = readmitted_after_release(history.deeds)
     released: dict[tuple[str, int], Call] = {}
-    for call in sorted(history.calls, key=lambda c: c.returned_ns):
-        if call.did is Did.UNLOCK and call.ok:
+    for call in sorted((c for c in history.calls if c.ok), key=lambda c: c.returned_ns):
+        unlock = released.get((call.key, call.generation))
+        excused = call.returned_ns >= back.get((call.key, call.generation), 1 << 63)
+        again = call.did is not Did.ACQUIRE and not excused
+        if unlock is not None and again and unlock.returned_ns < call.invoked_ns:
+            text = f"{call.key}: {call.did} of generation {call.generation} was answered with ok after its release"
+            found.append(Violation("I6", text, (unlock, call)))
+        if call.did is Did.UNLOCK:
             released.setdefault((call.key, call.generation), call)
-        elif call.did is Did.RENEW and call.ok:
-            unlock = released.get((call.key, call.generation))
-            if unlock is not None and unlock.returned_ns < call.invoked_ns:
-                text = f"{call.key}: generation {call.generation} renewed after its release"
-                found.append(Violation("I6", text, (unlock, call)))
     return found

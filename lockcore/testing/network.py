@@ -53,6 +53,7 @@ class Timeline:
     def __init__(self) -> None:
         """Start at time 0."""
         self.now_ns = 0
+        self.events = 0
         self.links: dict[tuple[str, str], Link] = {}
         self.default_link = Link()
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
@@ -91,6 +92,7 @@ class Timeline:
     def _run_one(self) -> None:
         at_ns, _, action = heappop(self._queue)
         self.now_ns = max(self.now_ns, at_ns)
+        self.events += 1
         action()
 
     # --- links ----------------------------------------------------------------------

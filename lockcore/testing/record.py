@@ -70,6 +70,7 @@ class Act(StrEnum):
 
     STARTED = "started"  # `view`: the newest published when it began
     ADOPTED = "adopted"
+    PUBLISHED = "published"  # by the master
     GRANTED = "granted"
     RENEWED = "renewed"
     RELEASED = "released"

@@ -33,6 +33,7 @@ from lockcore.testing.record import Act, Deed
 
 if TYPE_CHECKING:
     from lockcore.core.leases import Lease, LeaseTable
+    from lockcore.core.view import View
     from lockcore.testing.stage import SimNode, Stage
 
 SEEN = {
@@ -96,6 +97,10 @@ class Witness:
             if view is not None and view.number != life.view:
                 life.view = view.number
                 self._write(life, Act.ADOPTED)
+
+    def publish(self, view: View) -> None:
+        """Look at a view that the master publishes."""
+        self.deeds.append(Deed(self.stage.now_ns, "master", 0, Act.PUBLISHED, view=view.number))
 
     # --- inside ---------------------------------------------------------------------
 

@@ -124,6 +124,7 @@ class World(Hosting):
                 if not settled:
                     self.share_ring(view)
                     self.views.append(view)
+                    self.witness.publish(view)
             case Emit(event):
                 self.facts.append(Happened(self.now_ns, MASTER, event))
                 self.note(MASTER, "fact", "", event)
@@ -264,10 +265,10 @@ class World(Hosting):
             self.tell_node(node, given)
         self.tell_node(node, Tick())
 
-    def ensure_master(self) -> None:
+    def ensure_master(self, *, with_journal: bool = True) -> None:
         """Start the master unless it runs."""
         if self.master is None:
-            self.start_master()
+            self.start_master(with_journal=with_journal)
 
     def calm(self) -> None:
         """End all faults: links whole, everybody awake, the master there."""

@@ -17,22 +17,31 @@ from lockcore.core.ledger import Ledger
 from lockcore.core.master import MasterCore
 from lockcore.core.messages import Instant, LeaseRecord, Outcome
 from lockcore.core.state import NodeState
-from lockcore.testing.campaign import campaign, vacuous
+from lockcore.testing.campaign import LEAST_PER_SINGLE, campaign, told, vacuous
 from lockcore.testing.history import Call, Did, History, check
 from lockcore.testing.simulate import simulate
+from lockcore.testing.single import simulate_single
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-SEEDS = 60
+SEEDS = 80
+SINGLE_SEEDS = 40
 MUTANT_SEEDS = 80
 
 
 def test_no_seed_breaks_an_invariant() -> None:
-    """Safety under a random subset of fifteen kinds of fault, then agreement."""
+    """Safety under a random subset of two dozen kinds of fault, then agreement."""
     bad, counts = campaign(range(SEEDS))
-    assert [(v.seed, v.violations[0]) for v in bad] == []
+    assert "".join(told(v) for v in bad) == ""
     assert vacuous(counts, SEEDS) == []
+
+
+def test_after_one_fault_every_holder_still_has_its_lock() -> None:
+    """I5: what a lock service is for."""
+    bad, counts = campaign(range(SINGLE_SEEDS), simulate_single)
+    assert "".join(told(v) for v in bad) == ""
+    assert vacuous(counts, SINGLE_SEEDS, LEAST_PER_SINGLE) == []
 
 
 def test_a_batch_in_which_nothing_happens_is_refused() -> None:

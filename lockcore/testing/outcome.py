@@ -1,0 +1,95 @@
+"""What is left to look at when a world has come to rest: I8, counts, the trace.
+
+Elsewhere: one seed (simulate), rules over what happened on the way (history).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lockcore.testing.deeds import readmitted_after_release
+from lockcore.testing.record import Act, Did, Violation
+
+if TYPE_CHECKING:
+    from lockcore.testing.history import History
+    from lockcore.testing.world import World
+
+FRESH_NS = 300_000_000
+"""A lease that ends sooner may end at one of its copies before the other."""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What a seed showed. `transcript` is made for those that broke a rule."""
+
+    seed: int
+    violations: list[Violation]
+    trace: str
+    counts: dict[str, int] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    transcript: str = ""
+
+
+def converge(world: World, limit_ms: float = 30_000) -> list[Violation]:
+    """I8: healed, all members come to the same view, and settle in it."""
+    try:
+        world.settle(limit_ms)
+    except AssertionError as error:
+        return [Violation("I8", f"no settled view: {error}")]
+    return []
+
+
+def agreement(world: World) -> list[Violation]:
+    """I8: primaries and backups agree about every live lock, once nobody asks for anything any more."""
+    world.run_ms(1_000)
+    found = []
+    view = world.master.view if world.master else None
+    if view is None:
+        return [Violation("I8", "the master has no view")]
+    tables = {
+        n.address: {le.key: le for le in n.core.leases() if le.live(n.clock.boot(world.now_ns))}
+        for n in world.nodes.values()
+        if n.alive
+    }
+    for address, table in tables.items():
+        for key, lease in table.items():
+            primary, backup = view.ring.owners(key)
+            if address == primary and backup is not None:
+                copy = tables[backup].get(key)
+                left_ns = lease.expires_ns - world.nodes[address].clock.boot(world.now_ns)
+                if left_ns > FRESH_NS and (copy is None or copy.order != lease.order):
+                    theirs = copy.order if copy else "nothing"
+                    found.append(Violation("I8", f"{key}: primary {address} has {lease.order}, {backup} has {theirs}"))
+    return found
+
+
+def counts_of(world: World, history: History) -> dict[str, int]:
+    """Count what happened, so that a batch in which nothing did can fail."""
+    counts: dict[str, int] = {}
+    for fact in world.facts:
+        counts[fact.event.kind.value] = counts.get(fact.event.kind.value, 0) + 1
+    counts["events"] = world.events
+    counts["calls"] = len(history.calls)
+    counts["ok"] = sum(1 for c in history.calls if c.ok)
+    counts["acquired"] = sum(1 for c in history.calls if c.ok and c.did is Did.ACQUIRE)
+    counts["contested"] = sum(1 for c in history.calls if c.did is Did.ACQUIRE and c.code == "held")
+    counts["unknown"] = sum(1 for c in history.calls if c.ok is None)
+    counts["decisions"] = sum(1 for d in history.deeds if d.what in (Act.GRANTED, Act.RENEWED, Act.RELEASED))
+    counts["readmitted after release"] = len(readmitted_after_release(history.deeds))
+    counts["writes"] = len(history.writes)
+    counts["writes fenced"] = sum(1 for w in history.writes if not w.accepted)
+    return counts
+
+
+def trace_of(world: World, history: History) -> str:
+    """Return a hash of all that happened: the same seed, the same hash."""
+    lines = [
+        f"{f.at_ns} {f.source} {(e := f.event).kind} {e.key} {e.generation} {e.seq} {e.view} {e.peer} {e.detail}"
+        for f in world.facts
+    ]
+    lines += [f"{c.invoked_ns} {c.client} {c.did} {c.key} {c.returned_ns} {c.ok} {c.token}" for c in history.calls]
+    lines += [f"{d.at_ns} {d.node} {d.what} {d.key} {d.order} {d.left_ns}" for d in history.deeds]
+    lines += [f"{w.at_ns} {w.client} {w.key} {w.version}" for w in history.writes]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
