@@ -12,9 +12,9 @@ import asyncio
 import time
 from typing import Final
 
-from bench.procfs import cpu_s, proportional_mb, resident_mb
-from bench.report import NotMeasured, Row, at_most
-from bench.site import Site
+from tests.bench.procfs import cpu_s, proportional_mb, resident_mb
+from tests.bench.report import NotMeasured, Row, at_most
+from tests.bench.site import Site
 
 TITLE: Final = "three idle nodes"
 BOUND_S: Final = 180

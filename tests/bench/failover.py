@@ -18,12 +18,12 @@ import time
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from bench.cluster import Cluster
-from bench.report import NotMeasured, Row, at_most, exactly
-from bench.thief import Thief
 from lockcore import aio
 from lockcore.core.operations import RETRYABLE, Granted, Refused
 from lockcore.errors import ClusterUnavailable
+from tests.bench.cluster import Cluster
+from tests.bench.report import NotMeasured, Row, at_most, exactly
+from tests.bench.thief import Thief
 
 if TYPE_CHECKING:
     from lockcore.aio import LockClient

@@ -4,7 +4,7 @@ Invariants
   S1  Leaving the block ends it as Ctrl-C does; should that not work, by SIGKILL, and with it every node process that
       its data folder names.
   S2  The login link it prints is used, and never printed again.
-Elsewhere: what runs in it (dlmsite.operations.cluster), browsers (bench.browser).
+Elsewhere: what runs in it (dlmsite.operations.cluster), browsers (tests.bench.browser).
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import grpc.aio
 
-from bench.cluster import until
-from bench.ports import GRPC_OFFSET, free_base
-from bench.report import NotMeasured
 from lockcore.wire.codec import NodeStatus, decode_status
 from lockcore.wire.methods import STATUS
+from tests.bench.cluster import until
+from tests.bench.ports import GRPC_OFFSET, free_base
+from tests.bench.report import NotMeasured
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-PROJECT: Final = Path(__file__).resolve().parent.parent
+PROJECT: Final = Path(__file__).resolve().parents[2]
 LINK: Final = re.compile(r"https?://\S+/login/\S+")
 COMPLAINT: Final = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b|Traceback")
 READY_S: Final = 60.0
@@ -106,7 +106,7 @@ class Site:
         command = [sys.executable, "manage.py", "up", "--nodes", str(self.nodes), "--port", str(self.port)]
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("LOCKRING_", "DJANGO_"))}
         with self._output.open("wb") as output:
-            self._process = subprocess.Popen(  # noqa: S603 - our own program
+            self._process = subprocess.Popen(
                 [*command, "--data", str(self.data), "--no-workload"],
                 cwd=PROJECT,
                 env=clean,

@@ -12,8 +12,8 @@ import sys
 import tempfile
 from typing import Final
 
-from bench.report import NotMeasured, Row, at_most, exactly
-from bench.site import PROJECT
+from tests.bench.report import NotMeasured, Row, at_most, exactly
+from tests.bench.site import PROJECT
 
 TITLE: Final = "the recorder under 5,000 events a second for a minute, SQLite"
 BOUND_S: Final = 150

@@ -13,12 +13,12 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from bench.cluster import Cluster, until
-from bench.report import NotMeasured, Row, exactly
-from bench.thief import Thief
 from lockcore import aio
 from lockcore.core.limits import NS_PER_MS
 from lockcore.core.operations import OwnerIs
+from tests.bench.cluster import Cluster, until
+from tests.bench.report import NotMeasured, Row, exactly
+from tests.bench.thief import Thief
 
 if TYPE_CHECKING:
     from lockcore.aio import LiveLock, LockClient

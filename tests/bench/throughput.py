@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from bench.cluster import Cluster
-from bench.procfs import cpu_s
-from bench.report import NotMeasured, Row
 from lockcore import aio
 from lockcore.core.operations import Granted, Released
+from tests.bench.cluster import Cluster
+from tests.bench.procfs import cpu_s
+from tests.bench.report import NotMeasured, Row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from playwright.async_api import async_playwright
 
-from bench.report import NotMeasured
+from tests.bench.report import NotMeasured
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""`python -m bench [NAME,NAME]`: measure, print, end with 1 where a target was missed or nothing could be measured.
+"""`python -m tests.bench [NAME,NAME]`: measure, print, end with 1 where a target was missed or nothing could be measured.
 
 Elsewhere: what each name measures (its module's docstring).
 """
@@ -16,14 +16,14 @@ from typing import Any, Final
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # nodes die here by design; gRPC's own lines about it say nothing new
 
-from bench.report import NotMeasured, Row, load, say, tell
+from tests.bench.report import NotMeasured, Row, load, say, tell
 
 NAMES: Final = ("failover", "join", "throughput", "idle", "push", "recorder", "page")
 
 
 def main(arguments: list[str]) -> int:
     """Measure what is asked for."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure Lockring's figures.")
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure Lockring's figures.")
     parser.add_argument("names", nargs="?", default="", help=f"joined by commas, of {', '.join(NAMES)}; default: all")
     asked = [name for name in parser.parse_args(arguments).names.replace(",", " ").split() if name] or list(NAMES)
     unknown = [name for name in asked if name not in NAMES]
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
 
 def _measure(name: str) -> bool:
     """Print one figure's rows; say whether every target was met."""
-    module: Any = importlib.import_module(f"bench.{name}")
+    module: Any = importlib.import_module(f"tests.bench.{name}")
     say(f"\n{name}: {module.TITLE}\n  {load()}")
     began = time.monotonic()
     try:

@@ -21,9 +21,9 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from bench.browser import chromium
-from bench.canned import CannedCluster
-from bench.report import NotMeasured, Row, at_most, share, spread
+from tests.bench.browser import chromium
+from tests.bench.canned import CannedCluster
+from tests.bench.report import NotMeasured, Row, at_most, share, spread
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -60,7 +60,7 @@ class Told:
 
     async def answer(self, route: Route) -> None:
         """Answer a request."""
-        from django.contrib.staticfiles import finders  # noqa: PLC0415 - Django is set up by now
+        from django.contrib.staticfiles import finders
 
         path = urlsplit(route.request.url).path
         if path == "/":
@@ -180,14 +180,14 @@ async def _metric(metrics: CDPSession, name: str) -> float:
 def _html() -> str:
     """Return the page as the site would, for an operator."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dlmsite.settings")
-    import django  # noqa: PLC0415 - only this figure needs it
+    import django
 
     django.setup()
-    from django.contrib.auth.models import User  # noqa: PLC0415 - models exist from here on
-    from django.http import HttpRequest  # noqa: PLC0415 - same
-    from django.template.loader import render_to_string  # noqa: PLC0415 - same
+    from django.contrib.auth.models import User
+    from django.http import HttpRequest
+    from django.template.loader import render_to_string
 
-    from dlmsite.vendor import import_map  # noqa: PLC0415 - same
+    from dlmsite.vendor import import_map
 
     context = {"user": User(username="ada"), "can_operate": True, "CSP_NONCE": "bench", "csrf_token": "bench"}
     return str(render_to_string("dashboard/ring.html", {**context, **import_map(HttpRequest())}))

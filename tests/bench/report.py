@@ -1,6 +1,6 @@
 """What a measurement says: rows of figure, value and target, and how they are printed.
 
-Elsewhere: who measures (the modules named in bench), who prints (bench.__main__).
+Elsewhere: who measures (the modules named in bench), who prints (tests.bench.__main__).
 """
 
 from __future__ import annotations

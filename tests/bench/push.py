@@ -10,7 +10,7 @@ second that were sent in more; how many come over the whole time tells what is s
 
 Invariants
   P1  Every grant that was acknowledged in the window has to arrive: a push that leaves events out would look quick.
-Elsewhere: who sends (dlmsite.dashboard.consumers), what the page does with it (bench.page).
+Elsewhere: who sends (dlmsite.dashboard.consumers), what the page does with it (tests.bench.page).
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bench.browser import chromium, log_in
-from bench.procfs import cpu_s, family_cpu_s, machine_cpu_s
-from bench.report import NotMeasured, Row, at_most, exactly, share, spread
-from bench.site import Site
 from lockcore import aio
 from lockcore.core.operations import Granted
+from tests.bench.browser import chromium, log_in
+from tests.bench.procfs import cpu_s, family_cpu_s, machine_cpu_s
+from tests.bench.report import NotMeasured, Row, at_most, exactly, share, spread
+from tests.bench.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -5,7 +5,7 @@ at once, as the supervisor of `manage.py up` does it.
 
 Invariants
   C1  Leaving the block ends every process that it started, by SIGKILL if needed, and removes the data.
-Elsewhere: the site's way to run the same (dlmsite.operations.supervisor), the whole of it (bench.site).
+Elsewhere: the site's way to run the same (dlmsite.operations.supervisor), the whole of it (tests.bench.site).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from bench.ports import GRPC_OFFSET, free_base
-from bench.report import NotMeasured
 from lockcore.service.master_server import MasterServer
 from lockcore.service.secrets import FILE_NAME, load_or_create_secret
+from tests.bench.ports import GRPC_OFFSET, free_base
+from tests.bench.report import NotMeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ class NodeProcess:
     def start(self) -> None:
         """Start a new life."""
         with (self._cluster.data / f"{self.label}.log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - our own program
+            self._process = subprocess.Popen(
                 self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         self.ended = asyncio.Event()
