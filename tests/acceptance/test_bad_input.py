@@ -227,8 +227,9 @@ def test_the_token_of_another_lock_opens_nothing(node: RawCalls) -> None:
 
 
 def test_a_token_that_was_tampered_with_opens_nothing(node: RawCalls) -> None:
+    """But for its last character, half of which is padding."""
     token = granted(node, "tampered").token
-    for position in range(len(token)):
+    for position in range(len(token) - 1):
         forged = token[:position] + ("A" if token[position] != "A" else "B") + token[position + 1 :]
         assert refused(node, unlock_op(key="tampered", token=forged)) is Code.TOKEN_MISMATCH
     assert isinstance(node.converse(unlock_op(key="tampered", token=token)), Released)
