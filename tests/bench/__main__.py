@@ -1,4 +1,4 @@
-"""`python -m tests.bench [NAME,NAME]`: measure, print, end with 1 where a target was missed or nothing could be measured.
+"""`python -m tests.bench [NAME,NAME]`: measure and print; ends with 1 where a target was missed or not measured.
 
 Elsewhere: what each name measures (its module's docstring).
 """
