@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -164,3 +165,147 @@ def test_a_node_is_small(running: Running) -> None:
         lines = Path(f"/proc/{node['pid']}/status").read_text().splitlines()
         resident_kb = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
         assert resident_kb < 90 * 1024
+
+
+def test_an_unattended_lock_keeps_its_generation_over_a_crash_of_the_site(running: Running) -> None:
+    """Nobody renews it meanwhile, and its holder comes back with the token."""
+    with lockcore.connect(running.target) as client:
+        grant = client.acquire("unattended", ttl=20.0, owner="ada")
+        assert isinstance(grant, Granted)
+        running.process.kill()
+        running.process.wait()
+        running.start()
+        running.wait_settled()
+        renewed = client.renew("unattended", grant.token, ttl=20.0, owner="ada")
+        assert isinstance(renewed, Granted)
+        assert renewed.generation == grant.generation
+
+
+def test_after_ctrl_c_nothing_is_left_and_a_restart_grants_soon(running: Running) -> None:
+    """Every node says how long its leases go on, so that nobody has to wait for the longest possible one."""
+    with lockcore.connect(running.target) as client:
+        assert isinstance(client.acquire("short", ttl=2.0), Granted)
+    running.stop()
+    assert running.process.returncode == 0
+    assert running.pids() == []
+    for port in range(running.port, running.port + 4):
+        assert _nobody_listens(port)
+        assert _nobody_listens(port + 10_000)
+    running.start()
+    running.wait_settled()
+    with lockcore.connect(running.target, timeout=30.0) as client:
+        for key in ("short", "fresh/1", "fresh/2", "fresh/3"):
+            assert isinstance(client.acquire(key, ttl=2.0), Granted)
+    assert running.events("gap") == []
+
+
+def _nobody_listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_a_frozen_node_does_not_keep_the_site_from_ending(running: Running) -> None:
+    """It cannot say goodbye, so it is killed."""
+    os.kill(running.status()["nodes"][0]["pid"], signal.SIGSTOP)
+    running.wait_settled(2)
+    running.stop()
+    assert running.process.returncode == 0
+
+
+def test_a_frozen_site_costs_no_lock(running: Running) -> None:
+    """Nodes fence themselves meanwhile; the master that wakes does not take their silence for death."""
+    before = {node["label"]: node["incarnation"] for node in running.status()["nodes"]}
+    with lockcore.connect(running.target) as client:
+        grant = client.acquire("kept", ttl=20.0, owner="ada")
+        assert isinstance(grant, Granted)
+        running.process.send_signal(signal.SIGSTOP)
+        try:
+            wait_for(
+                lambda: not isinstance(client.acquire("refused", ttl=1.0), Granted), "the nodes to fence themselves"
+            )
+        finally:
+            running.process.send_signal(signal.SIGCONT)
+        found = running.wait_settled()
+        assert {node["label"]: node["incarnation"] for node in found["nodes"]} == before
+        renewed = client.renew("kept", grant.token, ttl=20.0, owner="ada")
+        assert isinstance(renewed, Granted)
+        assert renewed.generation == grant.generation
+
+
+def test_no_grant_is_missing_when_a_node_is_killed_in_the_middle_of_a_load(running: Running) -> None:
+    """Whatever a client was told is a row; what the rows lack is a gap in the numbers, and said to be one."""
+    granted: list[tuple[str, int]] = []
+    enough, over = threading.Event(), threading.Event()
+
+    def load(name: int) -> None:
+        with lockcore.connect(running.target) as client:
+            number = 0
+            while not over.is_set():
+                number += 1
+                told = client.acquire(f"load/{name}/{number}", ttl=20.0)
+                if isinstance(told, Granted):
+                    granted.append((f"load/{name}/{number}", told.generation))
+                if len(granted) > 300:
+                    enough.set()
+
+    threads = [threading.Thread(target=load, args=(name,)) for name in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert enough.wait(30)
+        os.kill(running.status()["nodes"][1]["pid"], signal.SIGKILL)
+        running.wait_settled(2)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    wait_for(lambda: set(granted) <= set(running.events("granted")), "every grant in the history")
+    assert running.events("gap") == []
+    assert _holes(running) == []
+
+
+def _holes(running: Running) -> list[tuple[Any, ...]]:
+    """Return the sources whose numbers have holes that no row of a gap stands for."""
+    return running.rows(
+        "SELECT source, count(*), max(number) FROM journal_lockevent WHERE number > 0 "
+        "GROUP BY source, incarnation HAVING count(*) <> max(number)"
+    )
+
+
+def test_the_workload_ends_with_a_site_that_crashes(tmp_path: Path) -> None:
+    """Nodes are kept for the next site; clients that nobody watches are not."""
+    cluster = Running(tmp_path / "data")
+    try:
+        nodes = sorted(node["pid"] for node in cluster.wait_settled()["nodes"])
+        wait_for(lambda: len(cluster.pids()) == 5, "site, three nodes, workload")
+        cluster.process.kill()
+        cluster.process.wait()
+        wait_for(lambda: sorted(cluster.pids()) == nodes, "the workload to end")
+        other = run_up("--port", str(free_port()), "--data", str(cluster.data))
+        assert other.returncode == 1
+        assert "use the same --port as before, or end them" in other.stderr
+        cluster.start()
+        cluster.wait_settled()
+    finally:
+        cluster.stop()
+    assert cluster.pids() == []
+
+
+def test_a_node_that_nobody_masters_ends_itself_and_says_so(tmp_path: Path) -> None:
+    """After ten minutes; here after one second."""
+    port = free_port()
+    command = [sys.executable, "manage.py", "node", "--address", f"127.0.0.1:{port + 1}.{port + 10_001}"]
+    command += ["--master", f"127.0.0.1:{port + 10_000}", "--data", str(tmp_path / "data"), "--no-master-s", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=60, text=True)
+    assert done.returncode == 4
+    assert "no word from a master for 1 s" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_below_a_file_or_read_only_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    done = run_up("--port", str(free_port()), "--data", str(file / "data"))
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"lockring: cannot make the data folder {file / 'data'}")
+    assert "--data FOLDER" in done.stderr

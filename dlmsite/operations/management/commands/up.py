@@ -105,7 +105,7 @@ class Command(BaseCommand):
         run = _Run(self, asked, link, reactor)
         server = Server(
             application,
-            endpoints=[f"fd:fileno={page.fileno()}"],
+            endpoints=[f"fd:fileno={page.detach()}"],  # Twisted copies the descriptor and closes it
             signal_handlers=False,
             verbosity=0,
             websocket_max_message_size=MESSAGE_BYTES_MAX,
@@ -115,7 +115,6 @@ class Command(BaseCommand):
         )
         run.begin_soon(server)
         server.run()
-        page.close()
         if run.failure:
             raise CommandError(run.failure, returncode=EXIT_FAILED)
 
