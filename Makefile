@@ -6,7 +6,7 @@ SHELL := /bin/bash
 SEEDS ?= 1000
 FIRST ?= 0
 
-.PHONY: help install run test sim bench check format lock proto browser clean
+.PHONY: help install run test sim chaos bench check format lock proto browser clean
 
 NODES ?= 3
 PORT ?= 8000
@@ -50,6 +50,10 @@ test: install browser  ## Run every test
 sim: install  ## Simulate clusters under random faults: SEEDS=1000 FIRST=0, or one of them: SEED=17
 	$(BIN)/python -m lockcore.testing.campaign $(if $(SEED),--seeds 1 --first $(SEED),--seeds $(SEEDS) --first $(FIRST))
 	$(BIN)/python -m lockcore.testing.campaign --single $(if $(SEED),--seeds 1 --first $(SEED),--seeds $$(( $(SEEDS) / 4 )) --first $(FIRST))
+
+SECONDS ?= 60
+chaos: install  ## Break a real cluster and judge it: SECONDS=60 SEED=1 NODES=3, OUT=an empty folder for the records
+	$(BIN)/python -m lockcore.testing.chaos --seconds $(SECONDS) --seed $(if $(SEED),$(SEED),1) --nodes $(NODES) $(if $(OUT),--out $(OUT))
 
 bench: install browser  ## Measure Lockring's figures, some 8 minutes: ONLY=failover,join for some of them
 	$(BIN)/python -m tests.bench "$(ONLY)"

@@ -1,0 +1,276 @@
+"""The processes of one run, the links between them, and what the master says of its members.
+
+Invariants
+  C1  Every process is started here, and ended by its pid in `close`.
+  C2  Nodes reach their peers and the master, and clients the nodes, only
+      through links, so that any way can be cut.
+Elsewhere: what is done to it (faults), what its children run (node, master, client).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from lockcore.core.ring import HashRing
+from lockcore.testing.chaos.proxy import Links
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lockcore.testing.chaos.client import Plan
+
+MASTER: Final = "master"
+CLIENTS: Final = "clients"
+LOOK_S: Final = 0.005
+END_S: Final = 5.0
+NO_MASTER_S: Final = 60
+
+
+class NotReached(Exception):  # noqa: N818 - told to people, and counted
+    """A state that was waited for did not come; the text says which."""
+
+
+@dataclass(slots=True)
+class Node:
+    """A place for a node: its name, its addresses, and its process while there is one."""
+
+    name: str
+    target: str
+    process: Process | None = None
+
+    @property
+    def address(self) -> str:
+        """The ring address."""
+        return f"{self.target}.{self.target.rpartition(':')[2]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The newest view that the master has told."""
+
+    number: int = 0
+    settled: bool = False
+    up: frozenset[tuple[str, int]] = frozenset()
+
+    @property
+    def addresses(self) -> set[str]:
+        """The members that serve."""
+        return {address for address, _ in self.up}
+
+
+class Cluster:
+    """One master, nodes and clients.
+
+    Args:
+        data: a folder for secret, spools, logs and records.
+        count: how many nodes there are at the beginning; there is a place for one more.
+        durability: of the nodes.
+    """
+
+    def __init__(self, data: Path, count: int, durability: str) -> None:
+        ports = _free_ports(count + 2)
+        self.links = Links()
+        self.seen = Seen()
+        self.nodes = [Node(f"n{i + 1}", f"127.0.0.1:{ports[i]}") for i in range(count + 1)]
+        self.spare = self.nodes[-1]
+        self.gone: set[tuple[str, int]] = set()
+        self._data = data
+        self._durability = durability
+        self._master_target = f"127.0.0.1:{ports[-1]}"
+        self._master: Process | None = None
+        self._master_reader: asyncio.Task[None] | None = None
+        self._master_links: dict[str, str] = {}
+        self._clients: list[Process] = []
+        self._client_links: dict[str, str] = {}
+        self._logs = ExitStack()
+
+    # --- life ----------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the links, start the master and all nodes but the spare one, wait until they are settled."""
+        for node in self.nodes:
+            others = [other for other in self.nodes if other is not node]
+            routes = {o.target: await self.links.open(node.name, o.name, o.target) for o in others}
+            self._map_of(node).write_text(json.dumps(routes), encoding="utf-8")
+            self._master_links[node.name] = await self.links.open(node.name, MASTER, self._master_target)
+            self._client_links[node.target] = await self.links.open(CLIENTS, node.name, node.target)
+        await self.start_master()
+        for node in self.nodes:
+            if node is not self.spare:
+                await self.start_node(node)
+        await self.wait_settled(60)
+
+    async def start_master(self) -> None:
+        """Start the master (again)."""
+        self.seen = Seen()
+        self._master = await self._spawn(
+            MASTER, "master", self._master_target, str(self._data), stdin=PIPE, stdout=PIPE
+        )
+        self._master_reader = asyncio.get_running_loop().create_task(self._read_views(self._master))
+
+    async def start_node(self, node: Node) -> None:
+        """Start a node's process (again)."""
+        arguments = [str(self._map_of(node)), "--address", node.address, "--master", self._master_links[node.name]]
+        arguments += ["--data", str(self._data), "--label", node.name, "--durability", self._durability]
+        node.process = await self._spawn(node.name, "node", *arguments, "--no-master-s", str(NO_MASTER_S))
+
+    async def start_clients(self, plan: Plan) -> None:
+        """Start a process of clients; what it writes down goes to `<name>.ndjson` (`out` and `routes` are set here)."""
+        out = self._data / f"{plan.name}.ndjson"
+        path = self._data / f"{plan.name}.json"
+        path.write_text(json.dumps(asdict(replace(plan, out=str(out), routes=self._client_links))), encoding="utf-8")
+        self._clients.append(await self._spawn(plan.name, "client", str(path), stdin=PIPE))
+
+    async def stop_clients(self) -> None:
+        """Have the clients write down what they have, and end them."""
+        for process in self._clients:
+            if process.stdin is not None:
+                process.stdin.close()
+        for process in self._clients:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(END_S):
+                    await process.wait()
+
+    async def close(self) -> None:
+        """End every process, then the links (C1)."""
+        processes = [*self._clients, *(node.process for node in self.nodes), self._master]
+        for process in processes:
+            if process is not None:
+                await _end(process)
+        if self._master_reader is not None:
+            await asyncio.gather(self._master_reader, return_exceptions=True)
+        await self.links.close()
+        self._logs.close()
+
+    async def _spawn(
+        self, name: str, module: str, *arguments: str, stdin: int = DEVNULL, stdout: int | None = None
+    ) -> Process:
+        log = self._logs.enter_context((self._data / f"{name}.log").open("ab"))
+        command = [sys.executable, "-m", f"lockcore.testing.chaos.{module}", *arguments]
+        out = log if stdout is None else stdout
+        return await asyncio.create_subprocess_exec(*command, stdin=stdin, stdout=out, stderr=log)
+
+    def _map_of(self, node: Node) -> Path:
+        return self._data / f"{node.name}.map.json"
+
+    # --- what is done to it --------------------------------------------------------------
+
+    async def kill_node(self, node: Node, *, seen: bool) -> None:
+        """SIGKILL; where the death is seen, the master is told at once, as the supervisor does."""
+        member = self.member(node)
+        if node.process is not None:
+            await _end(node.process)
+        node.process = None
+        if member is None:
+            return
+        self.gone.add(member)
+        if seen and self._master is not None and self._master.stdin is not None:
+            line = json.dumps({"address": member[0], "incarnation": member[1]})
+            self._master.stdin.write(line.encode() + b"\n")
+
+    async def end_node(self, node: Node) -> None:
+        """SIGTERM: it hands over and says goodbye; wait until it has ended."""
+        member = self.member(node)
+        if node.process is None:
+            return
+        node.process.terminate()
+        async with asyncio.timeout(30):
+            await node.process.wait()
+        node.process = None
+        if member is not None:
+            self.gone.add(member)
+
+    async def kill_master(self) -> None:
+        """SIGKILL."""
+        if self._master is not None:
+            await _end(self._master)
+        if self._master_reader is not None:
+            await asyncio.gather(self._master_reader, return_exceptions=True)
+        self.seen = Seen()
+
+    def signal(self, node: Node | None, number: signal.Signals) -> None:
+        """Send a signal to a node, or to the master."""
+        process = self._master if node is None else node.process
+        if process is not None and process.returncode is None:
+            process.send_signal(number)
+
+    # --- what is known of it -------------------------------------------------------------
+
+    @property
+    def running(self) -> list[Node]:
+        """The nodes that have a process."""
+        return [node for node in self.nodes if node.process is not None]
+
+    def died(self) -> list[str]:
+        """Return the names of processes that ended though nobody ended them."""
+        found = [n.name for n in self.running if n.process is not None and n.process.returncode is not None]
+        named = zip(["a process of clients"] * len(self._clients), self._clients, strict=True)
+        return found + [name for name, process in named if process.returncode is not None]
+
+    def member(self, node: Node) -> tuple[str, int] | None:
+        """Return the node as the newest view shows it, with its incarnation."""
+        return next((member for member in self.seen.up if member[0] == node.address), None)
+
+    def ring(self) -> HashRing:
+        """The ring of the newest view."""
+        return HashRing(sorted(self.seen.addresses))
+
+    async def wait_settled(self, limit_s: float) -> None:
+        """Wait for a settled view of exactly the nodes that run.
+
+        Raises:
+            NotReached: it did not come.
+        """
+
+        def reached() -> bool:
+            wanted = {node.address for node in self.running}
+            return self.seen.settled and self.seen.addresses == wanted and not self.seen.up & self.gone
+
+        await self.wait(reached, limit_s, "a settled view of the nodes that run")
+
+    async def wait(self, condition: Callable[[], bool], limit_s: float, what: str) -> None:
+        """Wait for a condition.
+
+        Raises:
+            NotReached: it never became true.
+        """
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + limit_s
+        while not condition():  # views, processes and time: no one event tells of all
+            if loop.time() > until_s:
+                raise NotReached(f"{what} did not come within {limit_s:.0f} s")
+            await asyncio.sleep(LOOK_S)
+
+    async def _read_views(self, process: Process) -> None:
+        if process.stdout is None:
+            return
+        while line := await process.stdout.readline():
+            if not line.startswith(b"{"):
+                continue
+            told = json.loads(line)
+            up = frozenset((address, incarnation) for address, incarnation in told["up"])
+            self.seen = Seen(told["number"], told["settled"], up)
+
+
+async def _end(process: Process) -> None:
+    with suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()
+
+
+def _free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on, below those that connections are given."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]

@@ -1,0 +1,64 @@
+"""The master as a process of its own, so that it too can be killed and stopped.
+
+Its stdin tells it of deaths that were seen (`{"address": …, "incarnation": …}`
+per line); its end ends the process. Its stdout tells each view published.
+
+    python -m lockcore.testing.chaos.master TARGET FOLDER
+
+Elsewhere: the reader of these lines (cluster).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+from lockcore.core.view import MemberId
+from lockcore.service.clock import boot_ns
+from lockcore.service.master_server import MasterServer
+from lockcore.service.secrets import FILE_NAME, load_or_create_secret
+from lockcore.testing.chaos.dying import die_with_parent
+
+if TYPE_CHECKING:
+    from lockcore.core.events import EventBatch
+
+
+async def _forget(batch: EventBatch) -> None:
+    """Take facts: clients' histories are judged here, not what nodes say of themselves."""
+    del batch
+
+
+async def _tell_views(master: MasterServer) -> None:
+    async for view, settled in master.subscribe():
+        up = [[member.address, member.incarnation] for member in view.up.values()]
+        line = {"number": view.number, "settled": settled, "at_ns": boot_ns(), "up": up}
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+
+
+async def run(target: str, data: Path) -> None:
+    """Serve until stdin ends."""
+    master = MasterServer(
+        target=target, journal=data / "master.json", secret=load_or_create_secret(data / FILE_NAME), sink=_forget
+    )
+    await master.start()
+    telling = asyncio.get_running_loop().create_task(_tell_views(master))
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while line := await reader.readline():
+        seen = json.loads(line)
+        master.report_death(MemberId(seen["address"], seen["incarnation"]))
+    telling.cancel()
+    await asyncio.gather(telling, return_exceptions=True)
+    await master.stop()
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    asyncio.run(run(sys.argv[1], Path(sys.argv[2])))
