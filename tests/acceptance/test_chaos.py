@@ -1,5 +1,6 @@
 """A short chaos on real processes, and proof that its judge can object."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -7,6 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from lockcore.testing.chaos.faults import Kind, Trial
+from lockcore.testing.chaos.measure import cost_of, lost_locks
+from lockcore.testing.chaos.proxy import Links
+from lockcore.testing.chaos.records import Recorded, Sample
+from lockcore.testing.history import Call, Did
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 110
@@ -63,6 +70,63 @@ def test_clients_that_trust_a_lock_for_too_long_are_found(tmp_path: Path) -> Non
     assert "I1" in {violation["rule"] for violation in report["violations"]}
     assert "VIOLATION of I1" in printed
     assert printed.count(" acquire chaos/") >= 2, "the calls that contradict each other are printed"
+
+
+async def test_a_cut_is_silent_in_one_direction_and_loses_nothing() -> None:
+    """A connection that closed would be noticed at once: the fault that hurts is the one that says nothing."""
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(100):
+            heard.put_nowait(data)
+            writer.write(data)
+        writer.close()
+
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+    links = Links()
+    async with await asyncio.start_server(echo, "127.0.0.1", 0) as server:
+        way = await links.open("a", "b", f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(way.rpartition(":")[2]))
+        writer.write(b"1")
+        assert (await reader.readexactly(1), await heard.get()) == (b"1", b"1")
+        links.cut([("b", "a")])
+        writer.write(b"2")
+        assert await heard.get() == b"2"
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await reader.readexactly(1)
+        links.cut([("a", "b")])
+        writer.write(b"3")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await reader.readexactly(1)
+        assert heard.empty()
+        links.heal()
+        assert await reader.readexactly(2) == b"23"
+        writer.close()
+        await links.close()
+
+
+def test_an_outage_counts_from_the_fault_and_not_across_a_stall_of_our_own() -> None:
+    ms = 1_000_000
+    trial = Trial(Kind.KILL_SEEN, "n1", begun_ns=1_000 * ms, back_ns=3_000 * ms, quiet_ns=9_000 * ms)
+    told_ms = [950, 1_400, *range(1_450, 9_000, 50)]
+    samples = [Sample("probe/0", (at - 10) * ms, at * ms) for at in told_ms]
+    cost = cost_of(trial, Recorded(samples=samples))
+    assert (cost.failover_ms, cost.unavailable_ms, cost.never_back) == ([400.0], 400.0, 0)
+    stalled = cost_of(trial, Recorded(samples=samples, stalls=[(1_100 * ms, 1_300 * ms)]))
+    assert (stalled.failover_ms, stalled.set_aside) == ([], 1)
+    assert cost_of(trial, Recorded(samples=samples[:2])).never_back == 1
+
+
+def test_a_renewal_that_is_refused_within_its_lease_is_a_lock_lost() -> None:
+    ms = 1_000_000
+    taken = Call("a", Did.ACQUIRE, "k", 0, 3_000, 5 * ms, ok=True, generation=7)
+
+    def refused(at_ms: int) -> Call:
+        return Call("a", Did.RENEW, "k", at_ms * ms, 3_000, (at_ms + 1) * ms, False, 7, code="token_mismatch")
+
+    assert lost_locks([taken, refused(2_000)]) == [refused(2_000)]
+    assert lost_locks([taken, refused(2_999)]) == []
 
 
 def test_a_kind_that_does_not_exist_is_told_what_there_is(tmp_path: Path) -> None:

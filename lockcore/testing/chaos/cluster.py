@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -33,10 +34,13 @@ CLIENTS: Final = "clients"
 LOOK_S: Final = 0.005
 END_S: Final = 5.0
 NO_MASTER_S: Final = 60
+PORT_FIRST: Final = 12_000
+PORT_SPREAD: Final = 5_000
+PORT_LAST: Final = 18_000
 
 
 class NotReached(Exception):  # noqa: N818 - told to people, and counted
-    """A state that was waited for did not come; the text says which."""
+    """What was waited or looked for did not come; the text says what."""
 
 
 @dataclass(slots=True)
@@ -268,9 +272,17 @@ async def _end(process: Process) -> None:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on, below those that connections are given."""
+    """Return ports that nobody listens on, below those that the kernel gives to connections.
+
+    A port among those could be taken while its node is dead, or a proxy that dials it could meet itself.
+    """
+    found: list[int] = []
     with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
+        for port in range(PORT_FIRST + os.getpid() % PORT_SPREAD, PORT_LAST):
+            probe = stack.enter_context(socket.socket())
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                found.append(port)
+            if len(found) == count:
+                return found
+    raise NotReached(f"{count} free ports between {PORT_FIRST} and {PORT_LAST}")

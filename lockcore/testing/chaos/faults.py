@@ -51,12 +51,15 @@ class Trial:
     """One fault: when it began and ended, and whose locks it touched.
 
     `touched`: addresses whose primary locks it concerns; empty: everybody's.
+    `back_ns`: when a dead node was started again, 0 for other faults: what
+    its return costs is no failover.
     `problem`: why the cluster did not come back, empty where it did.
     """
 
     kind: Kind
     target: str
     begun_ns: int = 0
+    back_ns: int = 0
     healed_ns: int = 0
     settled_ns: int = 0
     quiet_ns: int = 0
@@ -129,15 +132,19 @@ class Faults:
         await self._cluster.wait_settled(CONVERGE_S)
         trial.notes.append(f"settled without it after {(boot_ns() - trial.begun_ns) / 1e9:.2f} s")
         await self._last(SHORT_S)
-        await self._cluster.start_node(node)
+        await self._start_again(trial, node)
 
     async def _kill_restart(self, _: Trial, node: Node) -> None:
         await self._cluster.kill_node(node, seen=False)
         await self._cluster.start_node(node)
 
-    async def _kill_rejoin(self, _: Trial, node: Node) -> None:
+    async def _kill_rejoin(self, trial: Trial, node: Node) -> None:
         await self._cluster.kill_node(node, seen=True)
         await self._last(BEFORE_REJOIN_S)
+        await self._start_again(trial, node)
+
+    async def _start_again(self, trial: Trial, node: Node) -> None:
+        trial.back_ns = boot_ns()
         await self._cluster.start_node(node)
 
     # --- pauses ----------------------------------------------------------------------------

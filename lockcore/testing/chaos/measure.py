@@ -2,7 +2,8 @@
 
 An *outage* of a probe's lock is the time without an answered renewal, from
 the fault or from the last answer, whichever is later, to the next answer. Of
-locks whose primary a fault struck, the longest outage is the failover time.
+locks whose primary a fault struck, the longest outage is the failover time
+(of a death: the longest that began before the node was started again).
 
 Elsewhere: the records (records), safety (lockcore.testing.history).
 """
@@ -54,7 +55,8 @@ def cost_of(trial: Trial, recorded: Recorded) -> Cost:
             continue
         if not outages or outages[-1][1] >= trial.quiet_ns:
             out.never_back += 1
-        begin_ns, end_ns = max(outages, key=lambda outage: outage[1] - outage[0], default=(0, 0))
+        failovers = [outage for outage in outages if not trial.back_ns or outage[0] < trial.back_ns]
+        begin_ns, end_ns = max(failovers, key=lambda outage: outage[1] - outage[0], default=(0, 0))
         if any(begin_ns < stall_end and stall_begin < end_ns for stall_begin, stall_end in recorded.stalls):
             out.set_aside += 1
         elif end_ns:
