@@ -21,7 +21,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require
 NODE := $(shell node -p 'Number(process.versions.node.split(".")[0]) >= 20' 2>/dev/null)
 
 help:  ## Show these lines
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 install: .venv/.installed node_modules/.installed  ## Make .venv and node_modules from the lock files
 
@@ -54,6 +54,9 @@ sim: install  ## Simulate clusters under random faults: SEEDS=1000 FIRST=0, or o
 SECONDS ?= 60
 chaos: install  ## Break a real cluster and judge it: SECONDS=60 SEED=1 NODES=3, OUT=an empty folder for the records
 	$(BIN)/python -m lockcore.testing.chaos --seconds $(SECONDS) --seed $(if $(SEED),$(SEED),1) --nodes $(NODES) $(if $(OUT),--out $(OUT))
+
+sim-mutants: install  ## Take rules out of the core, and count the seeds until the simulator says so: ONLY=grace
+	$(BIN)/python -m tests.simulation.mutants --only "$(ONLY)"
 
 bench: install browser  ## Measure Lockring's figures, some 8 minutes: ONLY=failover,join for some of them
 	$(BIN)/python -m tests.bench "$(ONLY)"

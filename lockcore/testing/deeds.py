@@ -69,7 +69,8 @@ def _one_line(deeds: Iterable[Deed], acknowledged: set[State]) -> list[Violation
     """I4: who decides after an acknowledgement decides on top of it.
 
     Two nodes that both perform mutations of a key, in one view or in two,
-    break this: one of them does not know of the other's.
+    break this: one of them does not know of the other's. A readmission
+    begins a new line: who could know of the old one has died.
     """
     found = []
     newest: dict[str, Deed] = {}
@@ -78,6 +79,8 @@ def _one_line(deeds: Iterable[Deed], acknowledged: set[State]) -> list[Violation
         if deed.what in (Act.ACKNOWLEDGED, Act.FREED):
             if top is None or deed.order > top.order:
                 newest[deed.key] = deed
+        elif deed.what is Act.READMITTED:
+            newest.pop(deed.key, None)
         elif deed.what in MUTATIONS and top is not None and deed.order < top.order and _state(deed) in acknowledged:
             text = (
                 f"{deed.key}: {deed.node} decided {deed.order} in view {deed.view} after {top.node} had acknowledged "

@@ -22,6 +22,8 @@ from lockcore.testing.register import check_writes
 
 __all__ = ["Call", "Did", "History", "Hold", "Violation", "check"]
 
+NEVER_NS = 1 << 63
+
 
 @dataclass(slots=True)
 class Hold:
@@ -151,8 +153,12 @@ def _states(history: History) -> list[Violation]:
 
 
 def _superseded(history: History) -> list[Violation]:
-    """I1: who is told of a renewal after a higher generation was granted is a second holder."""
+    """I1: who is told of a renewal after a higher generation was granted is a second holder.
+
+    Except who shows the token of a lock that it has released, in a grace (deeds).
+    """
     found = []
+    back = readmitted_after_release(history.deeds)
     newest: dict[str, Call] = {}
     for at_ns, call in _moments(history):
         if call.did is Did.ACQUIRE and at_ns == call.returned_ns:
@@ -161,10 +167,15 @@ def _superseded(history: History) -> list[Violation]:
                 newest[call.key] = call
         elif call.did in (Did.RENEW, Did.UNLOCK) and at_ns == call.invoked_ns:
             top = newest.get(call.key)
-            if top is not None and top.generation > call.generation and top.returned_ns < call.invoked_ns:
+            excused = call.returned_ns >= back.get((call.key, call.generation), NEVER_NS)
+            if top is not None and not excused and _overtakes(top, call):
                 text = f"{call.key}: {call.did} of generation {call.generation} after {top.generation} was granted"
                 found.append(Violation("I1", text, (top, call)))
     return found
+
+
+def _overtakes(top: Call, call: Call) -> bool:
+    return top.generation > call.generation and top.returned_ns < call.invoked_ns
 
 
 def _moments(history: History) -> list[tuple[int, Call]]:
@@ -183,7 +194,7 @@ def _revived(history: History) -> list[Violation]:
     released: dict[tuple[str, int], Call] = {}
     for call in sorted((c for c in history.calls if c.ok), key=lambda c: c.returned_ns):
         unlock = released.get((call.key, call.generation))
-        excused = call.returned_ns >= back.get((call.key, call.generation), 1 << 63)
+        excused = call.returned_ns >= back.get((call.key, call.generation), NEVER_NS)
         again = call.did is not Did.ACQUIRE and not excused
         if unlock is not None and again and unlock.returned_ns < call.invoked_ns:
             text = f"{call.key}: {call.did} of generation {call.generation} was answered with ok after its release"

@@ -15,6 +15,9 @@ from lockcore.core.limits import NS_PER_MS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+EVENTS_MAX = 3_000_000
+"""A thousand seeds' worth: a test with a thousand locks needs less."""
+
 
 @dataclass(slots=True)
 class Clock:
@@ -93,6 +96,8 @@ class Timeline:
         at_ns, _, action = heappop(self._queue)
         self.now_ns = max(self.now_ns, at_ns)
         self.events += 1
+        if self.events > EVENTS_MAX:
+            raise AssertionError(f"{EVENTS_MAX} events, and no end: something asks itself in a circle")
         action()
 
     # --- links ----------------------------------------------------------------------

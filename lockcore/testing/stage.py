@@ -57,6 +57,7 @@ class Happened:
     at_ns: int
     source: str
     event: Event
+    incarnation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
