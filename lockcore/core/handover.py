@@ -38,7 +38,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Handover:
-    """One node's standing in its current view."""
+    """One node's standing in its current view.
+
+    `carried`: the view directly follows the one held before, in which this
+    node was up.
+    """
 
     me: MemberId
     view: View | None = None
@@ -47,9 +51,9 @@ class Handover:
     primary_region: Region = NOWHERE
     backup_region: Region = NOWHERE
     settled_view: int = 0
+    carried: bool = False
     _sealed_by: set[MemberId] = field(default_factory=set)
     _graces: list[tuple[Region, int]] = field(default_factory=list)
-    _carried: bool = False
     _acquiring: bool = False
 
     def adopt(self, view: View, now_ns: int) -> None:
@@ -58,9 +62,9 @@ class Handover:
         here = self.me.address if view.is_up(self.me) else None
         self.primary_region = view.ring.region(primary=here) if here else NOWHERE
         self.backup_region = view.ring.region(backup=here) if here else NOWHERE
-        self._carried = old is not None and view.previous == old.number and old.is_up(self.me)
+        self.carried = old is not None and view.previous == old.number and old.is_up(self.me)
         mine = self.primary_region | self.backup_region
-        self.complete = self.complete & mine if self._carried else NOWHERE
+        self.complete = self.complete & mine if self.carried else NOWHERE
         self._sealed_by = set()
         # A grace is counted from here, where it is known: later is safer.
         self._graces = [(g.region, now_ns + g.remaining_ms * NS_PER_MS) for g in view.graces]
@@ -109,7 +113,7 @@ class Handover:
 
     def previous_is_settled(self) -> bool:
         """Say whether every member had all it needed in the view before."""
-        return self._carried and self.previous is not None and 0 < self.previous.number <= self.settled_view
+        return self.carried and self.previous is not None and 0 < self.previous.number <= self.settled_view
 
     def must_hand_over(self, lease: Lease) -> bool:
         """Say whether the key's primary in this view may lack this lease.

@@ -142,7 +142,10 @@ def _take_ack(state: NodeState, ack: PeerAck) -> None:
     link = state.links.get(ack.sender.address)
     if ack.receiver != state.me or link is None or link.peer != ack.sender:
         return
-    state.table.raise_floor(ack.floor)
+    if ack.status is BatchStatus.OK:
+        # Of another view it would lift this node's grants above those of a
+        # later primary, which must win.
+        state.table.raise_floor(ack.floor)
     for item in link.acknowledge(ack, state.now.boot_ns):
         if item.part is Part.REPLICA:
             _replica_delivered(state, item)

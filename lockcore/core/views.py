@@ -4,6 +4,10 @@ Invariants
   N3  Views rise; a stale one is refused and changes nothing.
   P1  A copy becomes the lock (is promoted) only where this node is primary
       and complete; an older copy beside a handover never is.
+  P3  A fresh grant that nobody was told of does not outlive the view in which
+      it was decided, unless this node is still primary and complete there:
+      elsewhere somebody else may have granted the lock meanwhile, with a lower
+      generation even, and it is asked for again under the rules of the view.
   P2  The old primary goes on serving a lock's holder until the new primary
       has accepted the lock.
 Elsewhere: completeness itself (handover), records (inbox, outbox).
@@ -16,7 +20,8 @@ from typing import TYPE_CHECKING
 from lockcore.core.events import EventKind
 from lockcore.core.messages import Code
 from lockcore.core.outbox import Part, PeerLink
-from lockcore.core.serving import handle
+from lockcore.core.ring import position_of
+from lockcore.core.serving import HANDOFF_TEXT, handle
 
 if TYPE_CHECKING:
     from lockcore.core.leases import Lease
@@ -47,10 +52,36 @@ def adopt(state: NodeState, view: View) -> None:
     state.last_lsn = {}
     state.lease.next_heartbeat_ns = 0  # the master learns at once where we are
     state.emit(EventKind.VIEW, detail="adopted" if state.is_up else "adopted; not a member")
+    for key in list(state.desk.pending):
+        _reconsider_pending(state, key)
     for lease in _living_first(state):
         _rehome(state, lease)
     promote_ready(state)
     _reconsider_forwards(state)
+
+
+def _reconsider_pending(state: NodeState, key: str) -> None:
+    """Take back what may no longer be acknowledged (P3).
+
+    Renewals and unlocks are of a lock that was acknowledged: they go with it
+    to its new primary, who has the last word. After a view was missed nobody
+    knows what happened to it, so nothing old is acknowledged at all.
+    """
+    position = position_of(key)
+    primary, _ = state.owners_at(position)
+    carried = state.handover.carried
+    if carried and state.is_up and primary == state.me.address and state.handover.ready(position):
+        return
+    waiting = state.desk.pending[key]
+    fresh = next((p.order for p in waiting if p.fresh), None)
+    if fresh is None and carried:
+        return
+    lease = state.table.get(key)
+    if fresh is not None and lease is not None and lease.order >= fresh:
+        state.table.drop(key)
+    moved_to = primary if primary and primary != state.me.address else ""
+    text = HANDOFF_TEXT if fresh else "the ring changed meanwhile: the outcome is unknown"
+    state.fail(key, waiting[-1].order, Code.HANDOFF if fresh else Code.TIMEOUT, text, moved_to)
 
 
 def _living_first(state: NodeState) -> list[Lease]:

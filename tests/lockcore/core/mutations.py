@@ -1,8 +1,5 @@
 """For each invariant of the core: a change that breaks it, made from outside.
 
-Each takes a MonkeyPatch and takes one rule out. That a test fails then is
-what makes the test worth having.
-
 Elsewhere: which test has to fail (test_mutations); random faults (tests/simulation).
 """
 
@@ -395,3 +392,8 @@ def know_connections_by_address(patch: pytest.MonkeyPatch) -> None:
 def publish_whoever_is_first(patch: pytest.MonkeyPatch) -> None:
     """M5: what SeaweedFS's master does after a restart (W13)."""
     patch.setattr(MasterCore, "_may_plan", lambda _self: True)
+
+
+def rehome_everything(patch: pytest.MonkeyPatch) -> None:
+    """P3."""
+    patch.setattr(views, "_reconsider_pending", lambda _state, _key: None)

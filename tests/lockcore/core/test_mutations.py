@@ -33,6 +33,7 @@ from tests.lockcore.core import (
     test_tokens,
     test_view,
     test_views,
+    test_views_pending,
 )
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ ROWS = (
     Row("N2", m.acknowledge_alone, test_serving.test_a_mutation_is_answered_only_when_the_backup_has_it, ("grant",)),
     Row("N3", m.enter_any_view, test_views.test_a_view_that_is_not_newer_is_refused_and_changes_nothing, (-1,)),
     Row("P1", m.serve_without_state, test_views.test_a_copy_in_a_range_that_is_not_complete_is_not_promoted),
+    Row("P3", m.rehome_everything, test_views_pending.test_a_fresh_grant_of_a_view_that_was_missed_is_taken_back),
     Row("P2", m.stop_serving_at_once, test_inbox.test_a_lock_stays_here_until_its_new_primary_has_accepted_it),
     Row(
         "G1",

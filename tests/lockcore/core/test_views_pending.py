@@ -1,0 +1,73 @@
+"""What becomes of a mutation that waits for the backup when the view changes.
+
+Elsewhere: the records that move (test_inbox), what waits (test_requests).
+"""
+
+from __future__ import annotations
+
+from lockcore.core.limits import GENERATION_HEADROOM
+from lockcore.core.messages import BatchStatus, Code, Lock, PeerAck
+from lockcore.core.region import EVERYWHERE
+from lockcore.core.ring import HashRing
+from lockcore.core.view import Grace, MemberId
+from tests.lockcore.core.bench import Bench, granted, refused
+
+
+def waiting() -> tuple[Bench, str, int]:
+    """Return a node with a fresh grant that its backup has not accepted."""
+    bench = Bench(peers=("b:2", "c:3")).settle()
+    key = bench.key("a:1", "b:2")
+    return bench, key, bench.call(Lock(key, 5_000, "ada"))
+
+
+def test_a_fresh_grant_of_a_view_that_was_missed_is_taken_back() -> None:
+    """P3: somebody else may have been primary meanwhile, and may have granted the lock."""
+    bench, key, call = waiting()
+    bench.view(skips=True)
+    assert refused(bench.answers.get(call)).code is Code.HANDOFF
+    assert not bench.knows(key)
+
+
+def test_a_fresh_grant_is_never_acknowledged_in_a_grace() -> None:
+    """P3: found by simulation: alone after a double failure, a laggard acknowledged what it had decided long before."""
+    bench, key, call = waiting()
+    bench.view(skips=True, without=["b:2", "c:3"], grace=Grace(EVERYWHERE, 60_000))
+    bench.acknowledge_heartbeats()
+    assert refused(bench.answers.get(call)).code is Code.HANDOFF
+    assert refused(bench.acquire(key)).code is Code.RECOVERING
+
+
+def test_a_fresh_grant_is_not_handed_to_a_new_primary() -> None:
+    """P3: a promoted backup may have granted the lock already, to somebody else and at a lower generation."""
+    bench, key, call = waiting()
+    heir = MemberId(next(a for a in (f"j:{i}" for i in range(500)) if _takes(a, key)), 1)
+    bench.peers[heir.address] = heir
+    bench.view()
+    assert refused(bench.answers.get(call)).moved_to == heir.address
+    assert all(r.key != key for batch in bench.batches(heir.address) for r in batch.transfers)
+
+
+def _takes(address: str, key: str) -> bool:
+    return HashRing(["a:1", "b:2", "c:3", address]).primary(key) == address
+
+
+def test_a_fresh_grant_waits_on_where_its_node_stays_primary() -> None:
+    """The request waits for a view with another backup (the pair rule); nobody else can have granted it."""
+    bench, _, call = waiting()
+    bench.view(down=["b:2"])
+    bench.take_in("c:3")
+    bench.take_in_all()
+    assert granted(bench.answers.get(call)).generation > 0
+
+
+def test_a_peer_in_another_view_does_not_lift_generations() -> None:
+    """Else what a laggard grants would stand above what its successor has granted in the newer view."""
+    bench, key, _ = waiting()
+    batch = bench.batches("b:2")[-1]
+    far = bench.number + GENERATION_HEADROOM
+    bench.hear(PeerAck(bench.peers["b:2"], bench.me, far, batch.lsn, BatchStatus.WRONG_VIEW, (), (), far))
+    other = bench.key("a:1", "c:3")
+    call = bench.call(Lock(other, 5_000, "ada"))
+    bench.take_in("c:3")
+    assert granted(bench.answers.get(call)).generation < far
+    assert bench.knows(key)
