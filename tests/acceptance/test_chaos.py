@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from lockcore.client.clock import boot_ns
 from lockcore.testing.chaos.faults import Kind, Trial
 from lockcore.testing.chaos.measure import cost_of, lost_locks
 from lockcore.testing.chaos.proxy import Links
-from lockcore.testing.chaos.records import Recorded, Sample
+from lockcore.testing.chaos.records import STALL_NS, Recorded, Recorder, Sample, read_all, watch_stalls
 from lockcore.testing.history import Call, Did
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,6 +117,26 @@ def test_an_outage_counts_from_the_fault_and_not_across_a_stall_of_our_own() -> 
     stalled = cost_of(trial, Recorded(samples=samples, stalls=[(1_100 * ms, 1_300 * ms)]))
     assert (stalled.failover_ms, stalled.set_aside) == ([], 1)
     assert cost_of(trial, Recorded(samples=samples[:2])).never_back == 1
+
+
+async def test_a_time_in_which_the_loop_did_not_run_is_noticed(tmp_path: Path) -> None:
+    """Latency that we made ourselves must not count as the cluster's."""
+    recorder = Recorder(tmp_path / "one.ndjson")
+    watch = asyncio.get_running_loop().create_task(watch_stalls(recorder))
+    await asyncio.sleep(0)  # it has begun to look
+    until_ns = boot_ns() + 3 * STALL_NS
+    while boot_ns() < until_ns:
+        pass  # what a busy machine does to a process
+    await asyncio.sleep(0.05)  # what came due meanwhile runs first
+    watch.cancel()
+    await asyncio.gather(watch, return_exceptions=True)
+    call = Call("a", Did.ACQUIRE, "k", 1, 3_000, 2, ok=True, generation=7, seq=1, token="secret")
+    recorder.call(call)
+    recorder.close()
+    found = read_all([tmp_path / "one.ndjson"])
+    assert [end_ns - begin_ns > 2 * STALL_NS for begin_ns, end_ns in found.stalls] == [True]
+    assert (found.calls[0].client, found.calls[0].generation) == ("a", 7)
+    assert "secret" not in (tmp_path / "one.ndjson").read_text()
 
 
 def test_a_renewal_that_is_refused_within_its_lease_is_a_lock_lost() -> None:
