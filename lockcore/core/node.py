@@ -258,7 +258,8 @@ class NodeCore:
     def _flush(self) -> None:
         state = self._state
         now_ns = state.now.boot_ns
-        may_seal_backup = not state.handover.acquiring()
+        # A fenced node has not promoted its copies yet, nor queued them.
+        may_seal_backup = state.serving() and not state.handover.acquiring()
         for address, link in state.links.items():
             batch = link.next_batch(state.table, now_ns, may_seal_backup=may_seal_backup)
             if batch is not None:

@@ -2,8 +2,8 @@
 
 Invariants
   N3  Views rise; a stale one is refused and changes nothing.
-  P1  A copy becomes the lock (is promoted) only where this node is primary
-      and complete; an older copy beside a handover never is.
+  P1  A copy becomes the lock (is promoted) only where this node is primary,
+      complete and not fenced; an older copy beside a handover never is.
   P3  A fresh grant that nobody was told of does not outlive the view in which
       it was decided, unless this node is still primary and complete there:
       elsewhere somebody else may have granted the lock meanwhile, with a lower
@@ -110,8 +110,12 @@ def _must_replicate(state: NodeState, lease: Lease) -> bool:
 
 
 def promote_ready(state: NodeState) -> None:
-    """Become the primary of copies in the range this node is complete for."""
-    if not state.is_up:
+    """Become the primary of copies in the range this node is complete for.
+
+    Not while it is fenced: a newer view may be on its way, in which somebody
+    else has released them. The node comes back here when it may serve.
+    """
+    if not state.serving():
         return
     for lease in _living_first(state):
         if lease.serving or not state.handover.ready(lease.position):

@@ -5,12 +5,15 @@ Elsewhere: the records that move (test_inbox), what waits (test_requests).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from lockcore.core.events import EventKind
 from lockcore.core.limits import GENERATION_HEADROOM
-from lockcore.core.messages import BatchStatus, Code, Lock, PeerAck
+from lockcore.core.messages import BatchStatus, Code, Lock, PeerAck, ViewUpdate
 from lockcore.core.region import EVERYWHERE
 from lockcore.core.ring import HashRing
-from lockcore.core.view import Grace, MemberId
-from tests.lockcore.core.bench import Bench, granted, refused
+from lockcore.core.view import Grace, MemberId, View
+from tests.lockcore.core.bench import Bench, granted, record, refused
 
 
 def waiting() -> tuple[Bench, str, int]:
@@ -71,3 +74,29 @@ def test_a_peer_in_another_view_does_not_lift_generations() -> None:
     bench.take_in("c:3")
     assert granted(bench.answers.get(call)).generation < far
     assert bench.knows(key)
+
+
+def test_a_fenced_node_promotes_its_copies_only_when_it_may_serve_again() -> None:
+    """P1, N1: found by simulation: after a pause it promoted what had been released in a view still on its way."""
+    bench = Bench(peers=("b:2", "c:3")).settle()
+    key = bench.key("b:2", "a:1")
+    bench.send("b:2", replicas=(record(key, 50, remaining_ms=30_000),))
+    bench.wait(5_000)
+    bench.tell(ViewUpdate(following(bench, down="b:2")))
+    assert not promotions(bench)
+    bench.wait(500)
+    bench.acknowledge_heartbeats()
+    assert promotions(bench) == [key]
+
+
+def following(bench: Bench, down: str) -> View:
+    """Return the next view, which nobody has acknowledged a heartbeat in yet."""
+    known = bench.core.view
+    assert known is not None
+    bench.number = known.number + 1_000
+    members = tuple(replace(m, down=m.address == down) for m in known.members)
+    return View(bench.number, known.version, members, known.number)
+
+
+def promotions(bench: Bench) -> list[str]:
+    return [fact.key for fact in bench.facts() if fact.kind is EventKind.PROMOTED]
