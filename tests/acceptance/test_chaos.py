@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from lockcore.testing.chaos.measure import cost_of, lost_locks
 from lockcore.testing.chaos.proxy import Links
 from lockcore.testing.chaos.records import STALL_NS, Recorded, Recorder, Sample, read_all, watch_stalls
 from lockcore.testing.history import Call, Did
+from tests.acceptance.running import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 110
@@ -60,6 +62,7 @@ def test_locks_survive_a_short_chaos(tmp_path: Path) -> None:
     assert report["grants_in_faults"] >= 5, printed
     assert any(row["failover_samples"] + row["set_aside"] for row in report["rows"]), printed
     assert processes_of(folder) == [], "it left processes behind"
+    assert not (folder / "cluster.secret").exists()
 
 
 def test_clients_that_trust_a_lock_for_too_long_are_found(tmp_path: Path) -> None:
@@ -71,6 +74,24 @@ def test_clients_that_trust_a_lock_for_too_long_are_found(tmp_path: Path) -> Non
     assert "I1" in {violation["rule"] for violation in report["violations"]}
     assert "VIOLATION of I1" in printed
     assert printed.count(" acquire chaos/") >= 2, "the calls that contradict each other are printed"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_nothing_survives_a_harness_that_is_ended(tmp_path: Path, number: signal.Signals) -> None:
+    """Whoever stops a run half-way must not have to look for stopped or cut processes."""
+    folder = tmp_path / "chaos"
+    command = [sys.executable, "-m", "lockcore.testing.chaos", "--out", str(folder), "--seconds", "60", "--only"]
+    command.append("pause_long")
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as harness:
+        assert harness.stdout is not None
+        assert harness.stderr is not None
+        assert "settled" in harness.stdout.readline()
+        wait_for((folder / "probe.json").exists, "clients are started")
+        harness.send_signal(number)
+        told = harness.stderr.read()
+        harness.wait(PATIENCE_S)
+    wait_for(lambda: not processes_of(folder), "all processes have ended")
+    assert "Traceback" not in told
 
 
 async def test_a_cut_is_silent_in_one_direction_and_loses_nothing() -> None:

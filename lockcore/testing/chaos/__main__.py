@@ -55,6 +55,9 @@ def main(arguments: list[str]) -> int:
     except NotReached as problem:
         sys.stderr.write(f"chaos could not begin: {problem}; see the logs in {folder}\n")
         return EXIT_BROKEN
+    except KeyboardInterrupt:
+        sys.stderr.write(f"chaos was interrupted; everything has been ended, records are in {folder}\n")
+        return EXIT_BROKEN
     _tell("\n" + reports.write(found, folder) + f"\nrecords and logs: {folder}")
     if found.violations:
         return EXIT_VIOLATION

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -19,7 +20,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from lockcore.core.ring import HashRing
+from lockcore.service.secrets import FILE_NAME
 from lockcore.testing.chaos.proxy import Links
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 MASTER: Final = "master"
 CLIENTS: Final = "clients"
+SPOOL_FOLDER: Final = "spool"
 LOOK_S: Final = 0.005
 END_S: Final = 5.0
 NO_MASTER_S: Final = 60
@@ -154,6 +156,9 @@ class Cluster:
             await asyncio.gather(self._master_reader, return_exceptions=True)
         await self.links.close()
         self._logs.close()
+        # Records and logs are for people; the secret and what nodes keep for their next life are for nobody now.
+        (self._data / FILE_NAME).unlink(missing_ok=True)
+        shutil.rmtree(self._data / SPOOL_FOLDER, ignore_errors=True)
 
     async def _spawn(
         self, name: str, module: str, *arguments: str, stdin: int = DEVNULL, stdout: int | None = None
@@ -223,10 +228,6 @@ class Cluster:
     def member(self, node: Node) -> tuple[str, int] | None:
         """Return the node as the newest view shows it, with its incarnation."""
         return next((member for member in self.seen.up if member[0] == node.address), None)
-
-    def ring(self) -> HashRing:
-        """The ring of the newest view."""
-        return HashRing(sorted(self.seen.addresses))
 
     async def wait_settled(self, limit_s: float) -> None:
         """Wait for a settled view of exactly the nodes that run.

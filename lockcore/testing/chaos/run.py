@@ -97,7 +97,8 @@ async def run(settings: Settings, folder: Path, tell: Callable[[str], None]) -> 
         await cluster.close()
     recorded = read_all([folder / f"{name}.ndjson" for name in (*names, HARNESS)])
     margin = CLIENT_MARGIN if settings.belief <= 1 else 1 - settings.belief
-    report = judge(asdict(settings), trials, recorded, margin)
+    told = asdict(settings) | {"only": ",".join(kind.name.lower() for kind in settings.only) or "all"}
+    report = judge(told, trials, recorded, margin)
     report.died += died
     return report
 
