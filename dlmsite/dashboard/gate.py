@@ -35,7 +35,7 @@ def json_view(method: str) -> Callable[[View], View]:
                 text = f"A request has at most {settings.DATA_UPLOAD_MAX_MEMORY_SIZE:,} bytes. Send less."
                 return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Too large", text).response()
             except DatabaseError:
-                text = "The journal cannot be used at the moment; the site's log says why. Try again."
+                text = "The journal cannot be used now. Is the disk full? The site's log says why. Try again."
                 return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "The journal is not available", text).response()
 
         return checked

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from dlmsite.journal.recorder import RecorderStopped
 from dlmsite.operations.ports import EventSink
-from lockcore.core.view import MemberId
 from lockcore.service.spool import open_leftover
 
 log = logging.getLogger(__name__)
@@ -38,12 +38,11 @@ class Leftovers:
         found = (_parse(path) for path in self._folder.glob(f"{label}-*{SUFFIX}"))
         return [incarnation for owner, incarnation in filter(None, found) if owner == label]
 
-    async def record(self, living: Mapping[str, MemberId | None]) -> None:
+    async def record(self, living: Mapping[str, int]) -> None:
         """Record and remove the files of processes that are gone.
 
         Args:
-            living: label -> incarnation of what runs; None where that is not known yet, and then none of the label's
-                files is touched.
+            living: label -> incarnation of what runs, or a lower bound where that is not known yet.
         """
         async with self._busy:
             for path in sorted(self._folder.glob(f"*{SUFFIX}")):
@@ -54,6 +53,8 @@ class Leftovers:
                     await self._record_file(path)
                 except OSError as error:
                     log.warning("%s could not be read and stays: %s", path, error)
+                except RecorderStopped:
+                    log.warning("%s could not be recorded; it stays, and the next start does it", path)
 
     async def _record_file(self, path: Path) -> None:
         leftover = await asyncio.to_thread(open_leftover, path)
@@ -68,12 +69,9 @@ class Leftovers:
             log.info("recorded %d events that %s had left behind", count, path.stem)
 
     @staticmethod
-    def _is_living(parsed: tuple[str, int], living: Mapping[str, MemberId | None]) -> bool:
+    def _is_living(parsed: tuple[str, int], living: Mapping[str, int]) -> bool:
         label, incarnation = parsed
-        if label not in living:
-            return False
-        member = living[label]
-        return member is None or member.incarnation == incarnation
+        return label in living and incarnation >= living[label]
 
 
 def _parse(path: Path) -> tuple[str, int] | None:

@@ -243,8 +243,13 @@ class Supervisor:
         await self._record_leftovers()
 
     async def _record_leftovers(self) -> None:
-        living = {seat.label: self.member_of(seat) for seat in self.seats.values() if seat.alive}
-        await self._leftovers.record(living)
+        living = [seat for seat in self.seats.values() if seat.alive]
+        members = {seat.label: self.member_of(seat) for seat in living}
+        # A process that has not shown yet who it is can only be younger than its start: earlier files are others'.
+        first = {
+            seat.label: member.incarnation if (member := members[seat.label]) else seat.started_ns for seat in living
+        }
+        await self._leftovers.record(first)
 
     def member_of(self, seat: Seat) -> MemberId | None:
         """Return which incarnation the seat's process is, or was; None while nobody can know."""

@@ -65,11 +65,13 @@ def _is_free(port: int) -> bool:
 class Running:
     """One `manage.py up`, with what it printed."""
 
-    def __init__(self, data: Path, *options: str, nodes: int = 3, port: int | None = None) -> None:
+    def __init__(
+        self, data: Path, *options: str, nodes: int = 3, port: int | None = None, log: Path | None = None
+    ) -> None:
         """Start it; `ready` waits until it can be used."""
         self.data = data
         self.port = port or free_port()
-        self.log = data.with_suffix(".log")
+        self.log = log or data.with_suffix(".log")
         self.options = ("--nodes", str(nodes), "--port", str(self.port), "--data", str(data), *options)
         self.nodes = nodes
         self.process = self.start()

@@ -309,3 +309,23 @@ def test_a_folder_below_a_file_or_read_only_is_named(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith(f"lockring: cannot make the data folder {file / 'data'}")
     assert "--data FOLDER" in done.stderr
+
+
+def test_what_a_node_left_behind_while_no_site_was_there_is_recorded_at_the_next_start(running: Running) -> None:
+    """Also where a new node has taken its place at once."""
+    with lockcore.connect(running.target) as client:
+        victim = running.status()["nodes"][0]
+        granted = set()
+        for number in range(30):
+            grant = client.acquire(f"orphan/{number}", ttl=30.0)
+            assert isinstance(grant, Granted)
+            granted.add((f"orphan/{number}", grant.generation))
+        running.process.kill()
+        running.process.wait()
+        os.kill(victim["pid"], signal.SIGKILL)
+        running.start()
+        found = running.wait_settled()
+        assert victim["incarnation"] not in {node["incarnation"] for node in found["nodes"]}
+        wait_for(lambda: granted <= set(running.events("granted")), "every grant in the history")
+    assert running.events("gap") == []
+    wait_for(lambda: len(list((running.data / "spool").iterdir())) == 3, "only living nodes' spools to be left")
