@@ -22,7 +22,7 @@ from dlmsite import claimfile
 from dlmsite.environment import EnvironmentProblem, adopt_arguments, make_data_folder
 from dlmsite.journal.recorder import Recorder
 from dlmsite.operations.cluster import JOURNAL_NAME
-from dlmsite.operations.management.commands.up import in_use_text
+from dlmsite.operations.management.commands.up import WHAT_TO_DO, in_use_text
 from dlmsite.operations.seats import Plan
 from dlmsite.operations.watch import Watch
 from lockcore.service.master_server import MasterServer
@@ -51,6 +51,8 @@ class Command(BaseCommand):
             descriptor = claimfile.take(data, claimfile.Claim(os.getpid(), plan.host, plan.port))
         except claimfile.FolderInUse as other:
             raise CommandError(in_use_text(data, other.claim)) from None
+        except OSError as error:
+            raise CommandError(f"the data folder {data} cannot be used: {error.strerror}. {WHAT_TO_DO}") from None
         try:
             call_command("migrate", verbosity=0, interactive=False)
             asyncio.run(self._serve(data, plan))
