@@ -109,7 +109,7 @@ class Handover:
 
     def grace_ends_ns(self, now_ns: int) -> int:
         """Return when the last grace ends, or `now_ns`."""
-        return max([until for _, until in self._graces], default=now_ns)
+        return max([now_ns, *(until for _, until in self._graces)])
 
     def previous_is_settled(self) -> bool:
         """Say whether every member had all it needed in the view before."""

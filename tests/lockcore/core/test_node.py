@@ -238,3 +238,12 @@ def test_an_acknowledgement_in_a_view_not_yet_heard_of_does_not_extend_the_lease
     beat = bench.sent_to_master(Heartbeat)[-1]
     bench.tell(HeartbeatAck(beat.number, bench.number + 1, 0))
     assert bench.core.lease_until_ns == until_ns
+
+
+def test_a_node_whose_grace_is_over_says_farewell_with_nothing_left_to_wait_for() -> None:
+    """It once said a negative time, which does not fit the wire: the cluster did not end, and restarted in a grace."""
+    bench = Bench().settle()
+    bench.view(grace=Grace(EVERYWHERE, 1_000))
+    bench.live(3_000)
+    bench.tell(Close())
+    assert [m.longest_ms for m in bench.sent_to_master(Farewell)] == [0]
