@@ -50,6 +50,7 @@ test: install browser  ## Run every test
 sim: install  ## Simulate clusters under random faults: SEEDS=1000 FIRST=0, or one of them: SEED=17
 	$(BIN)/python -m lockcore.testing.campaign $(if $(SEED),--seeds 1 --first $(SEED),--seeds $(SEEDS) --first $(FIRST))
 	$(BIN)/python -m lockcore.testing.campaign --single $(if $(SEED),--seeds 1 --first $(SEED),--seeds $$(( $(SEEDS) / 4 )) --first $(FIRST))
+	$(if $(SEED),,$(BIN)/python -m lockcore.testing.exhaust --states $$(( $(SEEDS) * 20 )))
 
 SECONDS ?= 60
 chaos: install  ## Break a real cluster and judge it: SECONDS=60 SEED=1 NODES=3, OUT=an empty folder for the records

@@ -57,6 +57,7 @@ class Timeline:
         """Start at time 0."""
         self.now_ns = 0
         self.events = 0
+        self.events_max = EVENTS_MAX
         self.links: dict[tuple[str, str], Link] = {}
         self.default_link = Link()
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
@@ -96,8 +97,8 @@ class Timeline:
         at_ns, _, action = heappop(self._queue)
         self.now_ns = max(self.now_ns, at_ns)
         self.events += 1
-        if self.events > EVENTS_MAX:
-            raise AssertionError(f"{EVENTS_MAX} events, and no end: something asks itself in a circle")
+        if self.events > self.events_max:
+            raise AssertionError(f"{self.events_max} events, and no end: something asks itself in a circle")
         action()
 
     # --- links ----------------------------------------------------------------------

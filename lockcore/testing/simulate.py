@@ -25,6 +25,8 @@ __all__ = ["Verdict", "simulate"]
 FAULTS_MS = 12_000
 QUIET_MS = 8_000
 CLIENTS = 14
+EVENTS_MAX = 100_000
+"""Some fifteen times what a seed takes: beyond it is a circle."""
 
 
 def simulate(seed: int) -> Verdict:
@@ -39,6 +41,7 @@ def small_world(seed: int, *, tape: bool, longest_lease_ms: int = max(TTLS_MS)) 
     A grace lasts as long as the longest lease that anybody here takes.
     """
     world = World(seed, master_config=MasterConfig(longest_lease_ms=longest_lease_ms), tape=tape)
+    world.events_max = EVENTS_MAX
     for address in ADDRESSES[: world.random.choice((3, 3, 4))]:
         world.start_node(address, drawn_clock(world))
     world.run_until(lambda: world.master is not None and world.master.settled)

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CLIENT", "EPOCH_WALL_NS", "MASTER", "SECRET", "Clock", "Happened", "Link", "SimNode", "World"]
 
+VIEWS_MAX = 1_000
+
 
 class World(Hosting):
     """A master, nodes and links. Run it with `run_ms` or `run_until`."""
@@ -122,6 +124,8 @@ class World(Hosting):
                 self.journal = journal
             case Publish(view, settled):
                 if not settled:
+                    if len(self.views) >= VIEWS_MAX:
+                        raise AssertionError(f"{VIEWS_MAX} views, and no end: the master goes in a circle")
                     self.share_ring(view)
                     self.views.append(view)
                     self.witness.publish(view)
