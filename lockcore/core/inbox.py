@@ -22,6 +22,7 @@ from lockcore.core.messages import (
     Forward,
     ForwardReply,
     LeaseRecord,
+    Lock,
     Outcome,
     PeerAck,
     PeerBatch,
@@ -31,12 +32,14 @@ from lockcore.core.messages import (
 from lockcore.core.outbox import Delivered, Part
 from lockcore.core.requests import Request
 from lockcore.core.ring import position_of
-from lockcore.core.serving import begin, handle
+from lockcore.core.serving import begin, handle, pass_on
 from lockcore.core.state import with_moved_to
 from lockcore.core.views import promote_ready
 
 if TYPE_CHECKING:
     from lockcore.core.state import NodeState
+
+MOVED_TEXT = "the lock has moved; ask its new primary with the same token"
 
 
 def receive(state: NodeState, message: PeerMessage) -> None:
@@ -164,10 +167,10 @@ def _replica_delivered(state: NodeState, item: Delivered) -> None:
 def _transfer_delivered(state: NodeState, item: Delivered, peer: str) -> None:
     lease = state.table.get(item.key)
     if item.outcome is Outcome.ACCEPTED:
+        _ask_heir(state, item, peer)
         state.commit(item.key, item.order, moved_to=peer)
     else:
-        text = "the lock has moved; ask its new primary with the same token"
-        state.fail(item.key, item.order, Code.MOVED, text, moved_to=peer)
+        state.fail(item.key, item.order, Code.MOVED, MOVED_TEXT, moved_to=peer)
     if lease is None or lease.order > item.order:
         return  # it changed since: spread() has queued the newer state
     if item.outcome is Outcome.STALE:
@@ -176,6 +179,23 @@ def _transfer_delivered(state: NodeState, item: Delivered, peer: str) -> None:
         lease.serving = False
         if lease.live(state.now.boot_ns):
             state.emit(EventKind.DEMOTED, lease, peer, "handed over")
+
+
+def _ask_heir(state: NodeState, item: Delivered, peer: str) -> None:
+    """Have the new primary renew under the pair rule what was renewed here.
+
+    It alone has the renewal so far; were it to die before its backup has it
+    too, a lease would end earlier than its holder was told.
+    """
+    for pending in state.desk.pending.get(item.key, []):
+        request = pending.request
+        if pending.order > item.order or request is None or not isinstance(request.operation, Lock):
+            continue
+        pending.request = None
+        if request.forwarded:
+            state.refuse(request, Code.MOVED, MOVED_TEXT, moved_to=peer)
+        else:
+            pass_on(state, request, peer)
 
 
 def _take_forward(state: NodeState, forward: Forward) -> None:

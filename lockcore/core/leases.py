@@ -20,7 +20,7 @@ Elsewhere: request rules (requests), replication (outbox), roles (node).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
 from lockcore.core.limits import NS_PER_MS, TOMBSTONE_MARGIN_MS
@@ -245,3 +245,11 @@ class LeaseTable:
     def _watch(self, lease: Lease) -> None:
         at_ns = lease.expires_ns + (TOMBSTONE_MARGIN_MS * NS_PER_MS if lease.gone else 0)
         heappush(self._deadlines, (at_ns, lease.key, lease.generation, lease.seq))
+        if len(self._deadlines) > 2 * len(self._leases) + 1_000:
+            # Each renewal leaves its deadline behind: keep those that still mean something.
+            self._deadlines = [d for d in self._deadlines if self._means(d)]
+            heapify(self._deadlines)
+
+    def _means(self, deadline: tuple[int, str, int, int]) -> bool:
+        lease = self._leases.get(deadline[1])
+        return lease is not None and lease.order == deadline[2:]

@@ -39,7 +39,7 @@ class Ledger:
     eras: list[View] = field(default_factory=list)
     lost: set[MemberId] = field(default_factory=set)
     graces: list[tuple[Region, int]] = field(default_factory=list)
-    _orphaned: Region = NOWHERE
+    _newly_lost: set[MemberId] = field(default_factory=set)
 
     def next_number(self, now: Instant, floors: Iterable[int], headroom: int) -> int:
         """Return a number above the clock, the past and all generations."""
@@ -53,7 +53,8 @@ class Ledger:
 
     def lose(self, members: Iterable[MemberId]) -> None:
         """Note that these can no longer be asked."""
-        self.lost.update(members)
+        self._newly_lost |= set(members) - self.lost
+        self.lost |= self._newly_lost
 
     def settle(self) -> None:
         """All living members have all they need: the past does not matter."""
@@ -61,14 +62,13 @@ class Ledger:
             self.settled_view = self.view.number
             self.eras = [self.view]
             self.lost = set()
-            self._orphaned = NOWHERE
 
     def publish(self, view: View, now: Instant, grace_ms: int, *, unknown_past: bool) -> View:
         """Make `view` the current one; return it complete."""
         previous = 0 if self.view is None or unknown_past else self.view.number
         known = {m.id for m in self.view.members} if self.view else set()
         present = set(view.up.values())
-        self.lost.update(m for m in known if m not in present)
+        self.lose(m for m in known if m not in present)
         self._owe(EVERYWHERE if unknown_past else self._orphans(), now, grace_ms)
         self.view = replace(view, previous=previous, graces=())
         self.highest = max(self.highest, view.number)
@@ -76,20 +76,25 @@ class Ledger:
         return self.current_view(now) or view
 
     def _orphans(self) -> Region:
-        """Return where some (primary, backup) since the settled view is gone."""
+        """Return where some (primary, backup) since the settled view is gone now.
+
+        Each loss counts anew: what was granted after an earlier grace may be
+        lost as well.
+        """
         out = NOWHERE
         for era in self.eras:
             gone = {a for a, member in era.up.items() if member in self.lost}
+            newly = {a for a, member in era.up.items() if member in self._newly_lost}
             for (primary, backup), region in era.ring.pairs().items():
-                if primary in gone and (backup is None or backup in gone):
+                pair = {primary} if backup is None else {primary, backup}
+                if pair <= gone and pair & newly:
                     out |= region
         return out
 
     def _owe(self, orphans: Region, now: Instant, grace_ms: int) -> None:
-        fresh = orphans - self._orphaned
-        if fresh and grace_ms > 0:
-            self.graces.append((fresh, now.boot_ns + grace_ms * NS_PER_MS))
-        self._orphaned |= fresh
+        self._newly_lost = set()
+        if orphans and grace_ms > 0:
+            self.graces.append((orphans, now.boot_ns + grace_ms * NS_PER_MS))
 
     def current_view(self, now: Instant) -> View | None:
         """Return the current view with what remains of its graces (G1)."""
@@ -120,7 +125,6 @@ class Ledger:
             "view": _dump_view(self.view) if self.view else None,
             "eras": [_dump_view(v) for v in self.eras],
             "lost": [[m.address, m.incarnation] for m in sorted(self.lost)],
-            "orphaned": list(self._orphaned.intervals),
             "graces": [[list(region.intervals), now.wall_ns + until - now.boot_ns] for region, until in self.graces],
         }
 
@@ -136,7 +140,6 @@ class Ledger:
             eras=[_load_view(v) for v in journal["eras"]],
             lost={MemberId(a, i) for a, i in journal["lost"]},
         )
-        ledger._orphaned = _load_region(journal["orphaned"])
         longest_ns = LEASE_MS_MAX * NS_PER_MS  # a clock that was set cannot make it longer
         for intervals, until_wall_ns in journal["graces"]:
             left_ns = min(until_wall_ns - now.wall_ns, longest_ns)

@@ -39,7 +39,9 @@ VIEW_REPEAT_MS: Final = 500
 """A heartbeat that names an older view than was sent so long ago: sent again."""
 
 PEER_RETRY_MS: Final = 250
-"""Unacknowledged peer batches are sent again, with a new number."""
+"""Unacknowledged peer batches are sent again, with a new number, ..."""
+PEER_RETRY_MS_MAX: Final = 2_000
+"""... after twice the time at each silence: a slow peer must be heard in the end."""
 PEER_BATCH_RECORDS_MAX: Final = 256
 """Some ten milliseconds of work at the receiver: no request waits longer for it."""
 TOMBSTONE_MARGIN_MS: Final = 10_000

@@ -279,8 +279,9 @@ class MasterCore:
         if silent:
             self._bury(silent, "no heartbeat within node lease and margin")
         for node in self._roster.admissible(self._ledger.view):
-            node.claimed_ns = None
-            self._want_in(node)
+            if self._roster.rival(node.id, self._ledger.view) is None:  # also not the claimant before
+                node.claimed_ns = None
+                self._want_in(node)
 
     def _silent_at_ns(self, node: Node) -> int:
         lease_ms = self.config.node_lease_ms + self.config.margin_ms

@@ -22,10 +22,12 @@ from enum import Enum
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
-from lockcore.core.limits import NS_PER_MS, PEER_BATCH_RECORDS_MAX, PEER_RETRY_MS
+from lockcore.core.limits import NS_PER_MS, PEER_BATCH_RECORDS_MAX, PEER_RETRY_MS, PEER_RETRY_MS_MAX
 from lockcore.core.messages import BatchStatus, LeaseRecord, Outcome, PeerAck, PeerBatch, Seal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lockcore.core.leases import LeaseTable
     from lockcore.core.view import MemberId
 
@@ -71,6 +73,7 @@ class PeerLink:
     _under_way: _UnderWay | None = None
     _lsn: int = 0
     _retry_ms: int = FIRST_RETRY_MS
+    _patience_ms: int = PEER_RETRY_MS
     handover_sealed: bool = False
     backup_sealed: bool = False
 
@@ -87,6 +90,14 @@ class PeerLink:
         if (key, part) in self._queue or (key, part) in self._urgent:
             return True
         return self._under_way is not None and any((k, p) == (key, part) for k, p, _ in self._under_way.records)
+
+    def undelivered(self) -> Iterator[str]:
+        """Yield the keys whose newest state the peer may lack."""
+        for key, _ in chain(self._urgent, self._queue):
+            yield key
+        if self._under_way is not None:
+            for key, _, _ in self._under_way.records:
+                yield key
 
     def due_ns(self) -> int | None:
         """Return when `next_batch` wants to be called again by itself."""
@@ -107,6 +118,8 @@ class PeerLink:
         for key, part, _ in under_way.records:
             self.put(key, part, urgent=True)
         self._under_way = None
+        # A slow peer answers late; asked anew each time, it would never be heard.
+        self._patience_ms = min(self._patience_ms * 2, PEER_RETRY_MS_MAX)
 
     def _build(self, table: LeaseTable, now_ns: int, handover: bool, backup: bool) -> PeerBatch:  # noqa: FBT001 - two seals, named at the only caller
         taken = list(islice(chain(self._urgent, self._queue), PEER_BATCH_RECORDS_MAX))
@@ -123,7 +136,7 @@ class PeerLink:
         handover = handover and not self._waits(Part.TRANSFER)
         backup = backup and not self._waits(Part.REPLICA)
         self._lsn += 1
-        self._under_way = _UnderWay(self._lsn, records, handover, backup, now_ns + PEER_RETRY_MS * NS_PER_MS)
+        self._under_way = _UnderWay(self._lsn, records, handover, backup, now_ns + self._patience_ms * NS_PER_MS)
         return PeerBatch(
             sender=self.me,
             receiver=self.peer,
@@ -148,6 +161,7 @@ class PeerLink:
             return []
         self._under_way = None
         self._retry_ms = FIRST_RETRY_MS
+        self._patience_ms = PEER_RETRY_MS
         self.handover_sealed |= under_way.handover_seal
         self.backup_sealed |= under_way.backup_seal
         outcomes = {Part.REPLICA: iter(ack.replicas), Part.TRANSFER: iter(ack.transfers)}

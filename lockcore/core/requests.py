@@ -14,7 +14,7 @@ Elsewhere: what the answer is (node).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -90,6 +90,12 @@ class Desk:
     def watch(self, request: Request) -> None:
         """Have `overdue` return the request at its deadline."""
         heappush(self._deadlines, (request.deadline_ns, next(self._ids), request))
+        if len(self._deadlines) > 2 * self._waiting() + 1_000:
+            self._deadlines = [d for d in self._deadlines if not d[2].done]
+            heapify(self._deadlines)
+
+    def _waiting(self) -> int:
+        return self.parked_count + self.pending_count + len(self.forwards)
 
     def park(self, request: Request) -> None:
         """Keep it until its range is ready."""

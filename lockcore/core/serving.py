@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from lockcore.core.events import EventKind
 from lockcore.core.limits import (
     FORWARDS_MAX,
+    LEASE_MS_MAX,
     LOCKS_MAX,
     NS_PER_MS,
     PARKED_MAX,
@@ -78,7 +79,7 @@ def handle(state: NodeState, request: Request) -> None:
         text = f"this node is not the primary of the key in view {view.number}; retry"
         state.refuse(request, Code.NOT_PRIMARY, text, moved_to=primary or "")
     else:
-        _forward(state, request, primary or "")
+        pass_on(state, request, primary or "")
 
 
 def _refuse_unserving(state: NodeState, request: Request) -> None:
@@ -100,7 +101,8 @@ def _in_transfer_window(state: NodeState, request: Request) -> bool:
     return state.table.accepts(lease, token) is not None
 
 
-def _forward(state: NodeState, request: Request, primary: str) -> None:
+def pass_on(state: NodeState, request: Request, primary: str) -> None:
+    """Send a request on its one hop to the primary."""
     link = state.links.get(primary)
     if link is None or len(state.desk.forwards) >= FORWARDS_MAX:
         state.refuse(request, Code.OVERLOADED, "too many requests are being forwarded; retry")
@@ -204,7 +206,7 @@ def _readmissible(state: NodeState, request: Request, lease: Lease | None, token
 def _readmit(state: NodeState, request: Request, claims: TokenClaims) -> None:
     operation = request.operation
     tenure = state.view.number if state.view else 0
-    ttl_ms = operation.ttl_ms if isinstance(operation, Lock) else 1
+    ttl_ms = operation.ttl_ms if isinstance(operation, Lock) else LEASE_MS_MAX
     lease = state.table.readmit(request.key, claims, ttl_ms, state.now, tenure)
     if isinstance(operation, Lock):
         event = state.fact(EventKind.READMITTED, lease)

@@ -48,6 +48,7 @@ def adopt(state: NodeState, view: View) -> None:
     named = any(member.id == state.me for member in view.members)
     takes_part = state.is_up or (state.leaving and was_up and named)
     peers = state.handover.living() if takes_part else []
+    undelivered = {key for link in state.links.values() for key in link.undelivered()}
     state.links = {m.address: PeerLink(state.me, m, view.number) for m in peers}
     state.last_lsn = {}
     state.lease.next_heartbeat_ns = 0  # the master learns at once where we are
@@ -55,7 +56,7 @@ def adopt(state: NodeState, view: View) -> None:
     for key in list(state.desk.pending):
         _reconsider_pending(state, key)
     for lease in _living_first(state):
-        _rehome(state, lease)
+        _rehome(state, lease, lease.key in undelivered)
     promote_ready(state)
     _reconsider_forwards(state)
 
@@ -89,10 +90,14 @@ def _living_first(state: NodeState) -> list[Lease]:
     return sorted(state.table, key=lambda lease: lease.gone)
 
 
-def _rehome(state: NodeState, lease: Lease) -> None:
-    """Queue a lease for whoever must have it in the new view."""
+def _rehome(state: NodeState, lease: Lease, undelivered: bool) -> None:  # noqa: FBT001 - named at its only caller
+    """Queue a lease for whoever must have it in the new view.
+
+    `undelivered`: the last view ended before somebody had its newest state,
+    so nothing follows from that view's having been settled.
+    """
     primary, backup = state.owners_at(lease.position)
-    waited_for = lease.key in state.desk.pending
+    waited_for = undelivered or lease.key in state.desk.pending
     if not state.is_up and not state.leaving:
         lease.serving = False
     elif primary == state.me.address and state.is_up:
@@ -169,7 +174,9 @@ def _reconsider_forwards(state: NodeState) -> None:
 
 def drop_surplus_copies(state: NodeState, settled_view: int) -> None:
     """Forget copies that nobody needs once every member has settled."""
-    state.handover.settled_view = max(state.handover.settled_view, settled_view)
+    if settled_view <= state.handover.settled_view:
+        return
+    state.handover.settled_view = settled_view
     if state.view is None or settled_view < state.view.number:
         return
     for lease in state.table:

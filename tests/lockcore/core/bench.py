@@ -14,6 +14,8 @@ from lockcore.core.messages import (
     BatchStatus,
     ClientCall,
     Emit,
+    Forward,
+    ForwardReply,
     FromMaster,
     FromPeer,
     Granted,
@@ -184,6 +186,12 @@ class Bench:
         batch = self.batches(address)[-1]
         replicas, transfers = (outcome,) * len(batch.replicas), (outcome,) * len(batch.transfers)
         self.hear(PeerAck(self.peers[address], self.me, batch.view, batch.lsn, BatchStatus.OK, replicas, transfers))
+
+    def answer_forward(self, address: str, result: Result) -> None:
+        """Have a peer answer the newest request that was passed on to it."""
+        sent = [e for e in self.out if isinstance(e, SendPeer) and e.address == address]
+        asked = [e.message for e in sent if isinstance(e.message, Forward)]
+        self.hear(ForwardReply(self.peers[address], asked[-1].forward_id, result))
 
     def take_in_all(self) -> None:
         """Have every peer accept what it is sent, until nothing more is sent."""

@@ -328,8 +328,8 @@ def stop_serving_at_once(patch: pytest.MonkeyPatch) -> None:
     """P2: the old primary forgets its role before anybody else has taken it."""
     rehome = views._rehome
 
-    def hasty(state: NodeState, lease: Lease) -> None:
-        rehome(state, lease)
+    def hasty(state: NodeState, lease: Lease, undelivered: bool) -> None:  # noqa: FBT001 - as what it replaces
+        rehome(state, lease, undelivered)
         if state.owners_at(lease.position)[0] != state.me.address:
             lease.serving = False
 

@@ -185,3 +185,25 @@ def test_a_loss_before_a_restart_and_one_after_make_a_lost_pair() -> None:
 def test_no_journal_is_an_empty_memory() -> None:
     ledger = Ledger.load(None, at(0))
     assert (ledger.view, ledger.highest, ledger.current_view(at(0))) == (None, 0, None)
+
+
+def test_a_second_loss_of_both_owners_owes_a_second_grace() -> None:
+    """What was granted after the first grace is lost as well, and nobody has settled in between."""
+    ledger = Ledger()
+    now = Instant(0, 10**18)
+    ids = {a: MemberId(a, 1) for a in ("a:1", "b:2", "c:3", "d:4")}
+
+    def publish(number: int, up: str) -> None:
+        members = tuple(Member(a, 1, down=a[0] not in up) for a in ids)
+        ledger.publish(View(number, 1, members), now, 60_000, unknown_past=False)
+
+    publish(1, "abcd")
+    ledger.settle()
+    publish(2, "cd")
+    first = sum(region.share for region, _ in ledger.graces)
+    now = Instant(70 * 10**9, 10**18)
+    ledger.current_view(now)
+    assert ledger.graces == []
+    publish(3, "")
+    assert first > 0
+    assert sum(region.share for region, _ in ledger.graces) > first

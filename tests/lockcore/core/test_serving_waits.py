@@ -10,7 +10,7 @@ import pytest
 from lockcore.core import serving
 from lockcore.core.events import EventKind
 from lockcore.core.limits import NS_PER_MS
-from lockcore.core.messages import Code, FindOwner, Forward, Lock, Released, SendPeer, Unlock
+from lockcore.core.messages import Code, FindOwner, Forward, Granted, Lock, Released, SendPeer, Unlock
 from lockcore.core.region import EVERYWHERE
 from lockcore.core.ring import HashRing
 from lockcore.core.tokens import TokenClaims, TokenMint
@@ -89,11 +89,17 @@ def window() -> tuple[Bench, str, str]:
 
 
 def test_the_old_primary_serves_the_holder_until_the_new_one_has_the_lock() -> None:
-    """8860:transfer-window. S2: the client would be redirected to a node that does not have the lock yet."""
+    """8860:transfer-window. S2: the client would be redirected to a node that does not have the lock yet.
+
+    The renewal is handed over with the lock, and the new primary has its backup accept it before anybody is told.
+    """
     bench, key, token = window()
+    seq = bench.lease(key).seq
     call = bench.call(Lock(key, 5_000, "ada", token))
-    assert call not in bench.answers
+    assert bench.lease(key).seq > seq  # served here; what is handed over is the renewed lock
     bench.take_in_all()
+    assert call not in bench.answers
+    bench.answer_forward("c:3", Granted("lr1.new", "ada", 5, 9, 5_000))
     answer = granted(bench.answers.get(call))
     assert answer.moved_to == "c:3"
     assert not bench.lease(key).serving
