@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 State = tuple[str, int, int]
+AFTER_A_LOSS = frozenset({Act.READMITTED, Act.RECOVERED})
+"""What happens only where both of a pair have died, and nobody may know the newest state."""
 
 
 def check_deeds(deeds: Sequence[Deed]) -> list[Violation]:
@@ -35,15 +37,15 @@ def _state(deed: Deed) -> State:
     return deed.key, deed.generation, deed.seq
 
 
-def readmitted_after_release(deeds: Iterable[Deed]) -> dict[tuple[str, int], int]:
-    """Return which (key, generation) came back in a grace after their release, and when first."""
+def back_after_release(deeds: Iterable[Deed]) -> dict[tuple[str, int], int]:
+    """Return which (key, generation) came back in a grace after their release, and when first (nobody knew of it)."""
     freed: set[tuple[str, int]] = set()
     back: dict[tuple[str, int], int] = {}
     for deed in deeds:
         generation = deed.key, deed.generation
         if deed.what is Act.FREED:
             freed.add(generation)
-        elif deed.what is Act.READMITTED and generation in freed:
+        elif deed.what in AFTER_A_LOSS and generation in freed:
             back.setdefault(generation, deed.at_ns)
     return back
 
@@ -69,8 +71,8 @@ def _one_line(deeds: Iterable[Deed], acknowledged: set[State]) -> list[Violation
     """I4: who decides after an acknowledgement decides on top of it.
 
     Two nodes that both perform mutations of a key, in one view or in two,
-    break this: one of them does not know of the other's. A readmission
-    begins a new line: who could know of the old one has died.
+    break this: one of them does not know of the other's. After a loss of
+    state a new line begins: who could know of the old one has died.
     """
     found = []
     newest: dict[str, Deed] = {}
@@ -79,7 +81,7 @@ def _one_line(deeds: Iterable[Deed], acknowledged: set[State]) -> list[Violation
         if deed.what in (Act.ACKNOWLEDGED, Act.FREED):
             if top is None or deed.order > top.order:
                 newest[deed.key] = deed
-        elif deed.what is Act.READMITTED:
+        elif deed.what in AFTER_A_LOSS:
             newest.pop(deed.key, None)
         elif deed.what in MUTATIONS and top is not None and deed.order < top.order and _state(deed) in acknowledged:
             text = (
@@ -110,8 +112,9 @@ def _one_node_a_view(deeds: Iterable[Deed], acknowledged: set[State]) -> list[Vi
 def _revived(deeds: Iterable[Deed], acknowledged: set[State]) -> list[Violation]:
     """I6: a released generation is never promoted, handed over or renewed.
 
-    Except by its own token in a grace, when everybody who knew of the release
-    has died: then it is a lock like any other, until it is released again.
+    Except in a grace, by its own token or from an older copy, when everybody
+    who knew of the release has died: then it is a lock like any other, until
+    it is released again.
     """
     found = []
     freed: dict[tuple[str, int], Deed] = {}
@@ -119,7 +122,7 @@ def _revived(deeds: Iterable[Deed], acknowledged: set[State]) -> list[Violation]
         generation = deed.key, deed.generation
         if deed.what is Act.FREED:
             freed.setdefault(generation, deed)
-        elif deed.what is Act.READMITTED:
+        elif deed.what in AFTER_A_LOSS:
             freed.pop(generation, None)
         back = deed.what in (Act.PROMOTED, Act.TRANSFERRED) or (
             deed.what is Act.RENEWED and _state(deed) in acknowledged

@@ -50,6 +50,7 @@ class Faults:
             self.kill, self.kill_unseen, self.restart_at_once, self.restart_late, self.pause_short, self.pause_long,
             self.cut_master, self.cut_pair, self.cut_one_way, self.isolate, self.join, self.leave, self.die_in_handover,
             self.restart_master, self.pause_master, self.master_clock_back, self.clock_step, self.lossy,
+            self.slow,
         ]  # fmt: skip
 
     def several(self) -> list[Callable[[], str]]:
@@ -238,6 +239,17 @@ class Faults:
         """The master's wall clock is set back."""
         self.world.master_clock.wall_ns -= 3_600 * 1_000_000_000
         return "master wall clock an hour back"
+
+    def slow(self) -> str:
+        """Nothing is lost, and everything takes its time: what is short otherwise, as a handover, is long."""
+        link = self.world.default_link
+        link.delay_ms = (5.0, self.world.random.choice((80.0, 400.0)))
+
+        def calm() -> None:
+            link.delay_ms = (0.2, 2.0)
+
+        self.world.after(2_500, calm)
+        return "slow links"
 
     def lossy(self) -> str:
         """Messages are lost, doubled and late for a while."""

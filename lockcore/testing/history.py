@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from lockcore.testing.deeds import check_deeds, readmitted_after_release
+from lockcore.testing.deeds import back_after_release, check_deeds
 from lockcore.testing.record import Call, Deed, Did, Violation, Write
 from lockcore.testing.register import check_writes
 
@@ -155,10 +155,10 @@ def _states(history: History) -> list[Violation]:
 def _superseded(history: History) -> list[Violation]:
     """I1: who is told of a renewal after a higher generation was granted is a second holder.
 
-    Except who shows the token of a lock that it has released, in a grace (deeds).
+    Except where a released lock came back in a grace (deeds).
     """
     found = []
-    back = readmitted_after_release(history.deeds)
+    back = back_after_release(history.deeds)
     newest: dict[str, Call] = {}
     for at_ns, call in _moments(history):
         if call.did is Did.ACQUIRE and at_ns == call.returned_ns:
@@ -187,10 +187,10 @@ def _moments(history: History) -> list[tuple[int, Call]]:
 def _revived(history: History) -> list[Violation]:
     """I6: a generation whose unlock was acknowledged is never renewed, released or reported again.
 
-    Except where it came back by its own token in a grace (deeds).
+    Except where it came back in a grace (deeds).
     """
     found = []
-    back = readmitted_after_release(history.deeds)
+    back = back_after_release(history.deeds)
     released: dict[tuple[str, int], Call] = {}
     for call in sorted((c for c in history.calls if c.ok), key=lambda c: c.returned_ns):
         unlock = released.get((call.key, call.generation))

@@ -16,8 +16,9 @@ What it says
   I7  an incarnation's view did not rise
 
 What it cannot see: what was not reported (where a gap was reported, it does
-not conclude from what is missing), what it has forgotten (`forgotten`), and
-renewals, which are no facts.
+not conclude from what is missing), what it has forgotten (`forgotten`), what
+only two deaths at once explain (where there were two, a release may have died
+with them), and renewals, which are no facts.
 
 Elsewhere: the whole check with all there is (history, deeds).
 """
@@ -114,6 +115,7 @@ class OnlineChecker:
         self._lives: OrderedDict[tuple[str, int], _Life] = OrderedDict()
         self._suspects: OrderedDict[tuple[str, int], tuple[Fact, Fact]] = OrderedDict()
         self._now_ns = 0
+        self._deaths = [-1, -1]  # the views in which the last two members died
 
     def take(self, fact: Fact) -> list[Contradiction]:
         """Check a fact against what came before it."""
@@ -124,6 +126,8 @@ class OnlineChecker:
             self._suspects.clear()  # what would explain them may be what is missing
         elif fact.kind == "view":
             found += self._view(fact)
+        elif fact.kind == "died":
+            self._deaths = sorted([*self._deaths, fact.view])[1:]
         elif fact.key:
             known = self._key(fact.key)
             if fact.kind == "granted":
@@ -131,7 +135,7 @@ class OnlineChecker:
             elif fact.kind in ENDINGS:
                 found += self._ended(known, fact)
             elif fact.kind in HANDED_ON:
-                found += _after_release(known.ended.get(fact.generation), fact, known.readmitted)
+                found += self._after_release(known.ended.get(fact.generation), fact, known.readmitted)
                 known.handed_on = fact
             elif fact.kind == "readmitted":
                 found += _readmitted(known, fact)
@@ -198,7 +202,16 @@ class OnlineChecker:
         handed = known.handed_on
         if handed is None or handed.generation != fact.generation:
             return []
-        return _after_release(fact, handed, known.readmitted)
+        return self._after_release(fact, handed, known.readmitted)
+
+    def _after_release(self, release: Fact | None, fact: Fact, readmitted: Fact | None) -> list[Contradiction]:
+        """I6, unless both who knew of the release may have died: an older copy, or its token, may come back then."""
+        if release is None or release.kind != "released" or not _later(fact, release):
+            return []
+        if _is_of(readmitted, fact.generation) or (release.view < fact.view and self._deaths[0] >= release.view):
+            return []
+        text = f"{fact.key}: generation {fact.generation} was {fact.kind} at {fact.source} after its release"
+        return [Contradiction("I6", text, release, fact)]
 
     def _confirmed(self, fact: Fact) -> list[Contradiction]:
         """Return the oldest suspicion, if nothing has come to explain it."""
@@ -252,16 +265,6 @@ def _later(fact: Fact, other: Fact) -> bool:
     if _one_life(fact, other):
         return fact.number > other.number
     return (fact.view, fact.seq) > (other.view, other.seq)
-
-
-def _after_release(release: Fact | None, fact: Fact, readmitted: Fact | None) -> list[Contradiction]:
-    """I6, unless its own token brought it back in a grace meanwhile."""
-    if release is None or release.kind != "released" or not _later(fact, release):
-        return []
-    if _is_of(readmitted, fact.generation):
-        return []
-    text = f"{fact.key}: generation {fact.generation} was {fact.kind} at {fact.source} after its release"
-    return [Contradiction("I6", text, release, fact)]
 
 
 def _readmitted(known: _Key, fact: Fact) -> list[Contradiction]:

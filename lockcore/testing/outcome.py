@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lockcore.testing.deeds import readmitted_after_release
+from lockcore.testing.deeds import back_after_release
 from lockcore.testing.record import Act, Did, Violation
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def counts_of(world: World, history: History) -> dict[str, int]:
     counts["contested"] = sum(1 for c in history.calls if c.did is Did.ACQUIRE and c.code == "held")
     counts["unknown"] = sum(1 for c in history.calls if c.ok is None)
     counts["decisions"] = sum(1 for d in history.deeds if d.what in (Act.GRANTED, Act.RENEWED, Act.RELEASED))
-    counts["readmitted after release"] = len(readmitted_after_release(history.deeds))
+    counts["back after release"] = len(back_after_release(history.deeds))
     counts["writes"] = len(history.writes)
     counts["writes fenced"] = sum(1 for w in history.writes if not w.accepted)
     return counts

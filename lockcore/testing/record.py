@@ -80,6 +80,7 @@ class Act(StrEnum):
     FREED = "freed"  # the answer to an unlock left the node
     PROMOTED = "promoted"
     TRANSFERRED = "transferred"
+    RECOVERED = "recovered"  # promoted or handed over where a grace was owed: newer states may have died
 
 
 MUTATIONS = frozenset({Act.GRANTED, Act.RENEWED, Act.RELEASED, Act.READMITTED})

@@ -29,6 +29,7 @@ from lockcore.core.messages import (
     SendPeer,
     ViewUpdate,
 )
+from lockcore.core.ring import position_of
 from lockcore.testing.record import Act, Deed
 
 if TYPE_CHECKING:
@@ -91,7 +92,10 @@ class Witness:
                 case Reply(_, Granted() as result) | SendPeer(_, ForwardReply(_, _, Granted() as result)):
                     self._acknowledge(life, result)
                 case Emit(event) if event.kind in SEEN:
-                    self._write(life, SEEN[event.kind], (event.key, event.generation, event.seq))
+                    what = SEEN[event.kind]
+                    if what is not Act.FREED and self._owes_grace(node, event.key):
+                        what = Act.RECOVERED
+                    self._write(life, what, (event.key, event.generation, event.seq))
         if isinstance(given, FromMaster) and isinstance(given.message, ViewUpdate):
             view = node.core.view
             if view is not None and view.number != life.view:
@@ -103,6 +107,10 @@ class Witness:
         self.deeds.append(Deed(self.stage.now_ns, "master", 0, Act.PUBLISHED, view=view.number))
 
     # --- inside ---------------------------------------------------------------------
+
+    def _owes_grace(self, node: SimNode, key: str) -> bool:
+        view = node.core.view
+        return view is not None and any(position_of(key) in grace.region for grace in view.graces)
 
     def _acknowledge(self, life: _Life, result: Granted) -> None:
         deed = self._granted.pop(result.token, None)

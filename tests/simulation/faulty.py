@@ -145,11 +145,11 @@ def drop_copies_at_once(patch: pytest.MonkeyPatch) -> None:
     """DESIGN 6: copies that are not needed in a view are dropped before everybody has settled in it."""
     rehome = views._rehome
 
-    def hasty(state: NodeState, lease: Lease) -> None:
+    def hasty(state: NodeState, lease: Lease, *rest: Any) -> None:
         if state.me.address not in state.owners_at(lease.position):
             state.table.drop(lease.key)
         else:
-            rehome(state, lease)
+            rehome(state, lease, *rest)
 
     patch.setattr(views, "_rehome", hasty)
 
@@ -193,6 +193,11 @@ def acknowledge_in_the_window(patch: pytest.MonkeyPatch) -> None:
 def plan_while_unsettled(patch: pytest.MonkeyPatch) -> None:
     """DESIGN 5: a change of membership is published while nodes still hand over."""
     patch.setattr(MasterCore, "settled", property(lambda _self: True))
+
+
+def judge_within_the_node_lease(patch: pytest.MonkeyPatch) -> None:
+    """DESIGN 4: the master marks a node down soon after a heartbeat is late."""
+    patch.setattr(MasterCore, "_silent_at_ns", lambda _self, node: node.heard_ns + 420_000_000)
 
 
 def forgive_superseded_tokens(patch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,8 @@ SEEDS_MAX = 200
 class Mutant:
     """A rule, what takes it out, and how to look for it.
 
-    `unit` names the test that holds a rule which the simulator cannot see broken.
+    `unit` names the test that holds a rule which the simulator finds rarely
+    or, where it is not `visible` to any invariant, never.
     """
 
     rule: str
@@ -43,6 +44,7 @@ class Mutant:
     run: Callable[[int], Verdict] = simulate
     quick: bool = False
     unit: str = ""
+    visible: bool = True
 
     @property
     def name(self) -> str:
@@ -54,11 +56,24 @@ MUTANTS = (
     Mutant("W1", m.serve_without_state, quick=True),
     Mutant("W2", m.count_generations_alone, quick=True),
     Mutant("W3 fence", m.never_fence),
-    Mutant("W3 F2", m.take_any_acknowledgement),
+    Mutant(
+        "W3 F2",
+        m.take_any_acknowledgement,
+        unit="test_liveness.py::test_an_acknowledgement_in_a_view_that_the_node_does_not_have_counts_nothing",
+        visible=False,
+    ),
     Mutant("W3 W8 pair rule", m.acknowledge_alone, quick=True),
-    Mutant("W3 W11", f.take_batches_of_older_views),
-    Mutant("W4", m.give_up_what_has_changed),
-    Mutant("W5", f.refuse_silently),
+    Mutant(
+        "W3 W11",
+        f.take_batches_of_older_views,
+        unit="test_inbox.py::test_a_replica_from_an_older_view_is_refused_after_the_view_has_changed",
+    ),
+    Mutant(
+        "W4",
+        m.give_up_what_has_changed,
+        unit="test_inbox.py::test_a_lock_that_changed_under_way_is_sent_again_before_it_is_given_up",
+    ),
+    Mutant("W5", f.refuse_silently, unit="test_inbox.py::test_each_record_is_answered_by_itself"),
     Mutant("W5", f.lose_what_is_handed_over),
     Mutant("W5 O1", f.take_refusals_for_answers),
     Mutant("W6 W7", f.never_send_again),
@@ -66,34 +81,86 @@ MUTANTS = (
     Mutant("W9 L3", m.take_any_order, quick=True),
     Mutant("W10", f.count_seqs_alone),
     Mutant("W12", m.number_by_the_clock, quick=True),
-    Mutant("W13", m.publish_whoever_is_first),
+    Mutant(
+        "W13",
+        m.publish_whoever_is_first,
+        unit="test_master_restart.py::test_a_join_waits_until_the_known_members_are_back",
+    ),
     Mutant("W14", m.know_connections_by_address),
     Mutant("W15", f.answer_without_a_token),
-    Mutant("W15 S3", m.forward_for_ever),
+    Mutant(
+        "W15 S3",
+        m.forward_for_ever,
+        unit="test_serving.py::test_a_request_that_had_its_one_hop_is_never_forwarded_again",
+        visible=False,
+    ),
     Mutant("W16", f.expire_by_the_wall_clock),
     Mutant("W17 L4", m.honour_the_newest_token_only, simulate_single),
-    Mutant("W18", f.take_back_nothing),
+    Mutant(
+        "W18",
+        f.take_back_nothing,
+        unit="test_serving.py::test_a_grant_that_its_backup_never_confirmed_is_taken_back",
+        visible=False,
+    ),
     Mutant("4 new life", m.know_members_by_address),
-    Mutant("4 silence", m.judge_too_early),
-    Mutant("4 tokens", f.forgive_superseded_tokens),
+    Mutant("4 silence M2", f.judge_within_the_node_lease),
+    Mutant(
+        "4 tokens",
+        f.forgive_superseded_tokens,
+        unit="test_leases.py::test_a_token_of_an_older_generation_is_never_good",
+    ),
     Mutant("4 readmission", f.readmit_without_a_grace),
     Mutant("4 lease", f.shorten_leases, quick=True),
     Mutant("4 grace", m.owe_no_grace, quick=True),
-    Mutant("4 grace", f.keep_the_grace_short),
+    Mutant("4 grace", f.keep_the_grace_short, unit="test_serving_waits.py::test_in_a_grace_nobody_gets_a_fresh_lock"),
     Mutant("4 grace G1", m.forgive_when_settled),
+    Mutant(
+        "4 grace P3",
+        m.rehome_everything,
+        unit="test_views_pending.py::test_a_fresh_grant_of_a_view_that_was_missed_is_taken_back",
+    ),
     Mutant("5 one at a time", f.plan_while_unsettled),
     Mutant("6 A1", m.carry_everything_over),
-    Mutant("6 A2", m.believe_in_continuity),
-    Mutant("6 V1", m.promise_continuity_always),
+    Mutant("6 A2", m.believe_in_continuity, unit="test_handover.py::test_a_view_that_skips_one_carries_nothing_over"),
+    Mutant(
+        "6 V1",
+        m.promise_continuity_always,
+        unit="test_ledger.py::test_an_unknown_past_owes_a_grace_everywhere_and_promises_no_continuity",
+    ),
     Mutant("6 N3", m.enter_any_view),
-    Mutant("6 roles I2", m.take_records_of_any_role),
-    Mutant("6 seal O2", m.seal_at_once),
+    Mutant(
+        "6 roles I2",
+        m.take_records_of_any_role,
+        unit="test_inbox.py::test_a_record_is_taken_only_in_the_role_the_ring_gives",
+    ),
+    Mutant(
+        "6 seal O2", m.seal_at_once, unit="test_outbox.py::test_a_seal_leaves_only_in_the_batch_that_empties_the_queue"
+    ),
     Mutant("6 window", f.acknowledge_in_the_window),
-    Mutant("6 window P2", m.stop_serving_at_once, simulate_single),
-    Mutant("6 window S2", m.redirect_in_the_window, simulate_single),
+    Mutant(
+        "6 window P2",
+        m.stop_serving_at_once,
+        simulate_single,
+        unit="test_inbox.py::test_a_lock_stays_here_until_its_new_primary_has_accepted_it",
+    ),
+    Mutant(
+        "6 window S2",
+        m.redirect_in_the_window,
+        simulate_single,
+        unit="test_serving_waits.py::test_the_old_primary_serves_the_holder_until_the_new_one_has_the_lock",
+        visible=False,
+    ),
     Mutant("6 surplus", f.drop_copies_at_once),
-    Mutant("6 replicate", f.replicate_nothing_received),
-    Mutant("6 order", f.take_batches_in_any_order),
+    Mutant(
+        "6 replicate",
+        f.replicate_nothing_received,
+        unit="test_inbox.py::test_a_received_lock_is_served_and_copied_to_this_nodes_backup",
+    ),
+    Mutant(
+        "6 order",
+        f.take_batches_in_any_order,
+        unit="test_inbox.py::test_a_duplicate_or_an_overtaken_batch_changes_nothing",
+    ),
 )
 
 
@@ -118,8 +185,8 @@ def find(mutant: Mutant, first: int, seeds_max: int = SEEDS_MAX) -> tuple[int, s
 
 def row(mutant: Mutant, starts: tuple[int, ...], seeds_max: int) -> str:
     """Return a line of the table."""
-    if mutant.unit:
-        return f"{mutant.rule:16} {mutant.name:32} {'-':>6}  held by {mutant.unit}"
+    if not mutant.visible:
+        return f"{mutant.rule:16} {mutant.name:32} {'-':>6}  no invariant sees it; held by {mutant.unit}"
     found = [find(mutant, start, seeds_max) for start in starts]
     counts = [each[0] if each else seeds_max + 1 for each in found]
     rules = Counter(rule for each in found if each for rule in each[1].split("+"))
@@ -127,7 +194,8 @@ def row(mutant: Mutant, starts: tuple[int, ...], seeds_max: int) -> str:
     middle = median(counts)
     shown = f"{middle:.0f}" if middle <= seeds_max else f">{seeds_max}"
     named = ", ".join(f"{rule} {n}" for rule, n in rules.most_common())
-    return f"{mutant.rule:16} {mutant.name:32} {shown:>6}  {named}" + (f"  (missed {missed} times)" if missed else "")
+    more = f"  (missed {missed} times; held by {mutant.unit or 'nothing else'})" if missed else ""
+    return f"{mutant.rule:16} {mutant.name:32} {shown:>6}  {named}{more}"
 
 
 def main() -> int:

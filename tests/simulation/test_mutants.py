@@ -40,6 +40,6 @@ def test_what_the_simulator_cannot_see_names_a_test_that_exists() -> None:
             path, _, test = mutant.unit.partition("::")
             source = inspect.getsourcefile(mutations)
             assert source is not None
-            root = source[: source.index("tests/lockcore/core")]
+            root = source[: source.index("mutations.py")]
             with open(root + path, encoding="utf-8") as text:  # noqa: PTH123 - one line
                 assert f"def {test}(" in text.read(), mutant

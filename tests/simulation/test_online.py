@@ -159,6 +159,11 @@ def test_two_facts_that_contradict_each_other_are_returned(rule: str, rows: list
         [Row(kind="released", seq=7), Row(**OTHER, kind="promoted"), Row(number=2, generation=9)],
         [Row(kind="released", seq=7), Row(**OTHER, kind="readmitted", view=8), Row(**OTHER, kind="promoted", view=9)],
         [Row(kind="view", key=""), Row(**OTHER, kind="view", key="", view=6)],
+        [
+            Row(kind="released", seq=7),
+            *[Row("master", 9, number, kind="died", key="") for number in (1, 2)],
+            Row(**OTHER, kind="promoted", view=9),
+        ],
     ],
 )
 def test_near_misses_pass(rows: list[Row]) -> None:
