@@ -4,12 +4,11 @@ It takes facts as the recorder writes them: all facts of one incarnation in
 the order of their numbers, those of different incarnations in any order,
 because one node's report may come long after another's. So it compares only
 what has an order by itself: numbers within an incarnation, and views. (A
-generation is above the number of the view in which it was granted.) Where
-only the wall clocks can tell, it allows them to differ by `slack_ms` and
-waits whether the release that would explain it is still on its way.
+generation is above the number of the view in which it was granted.) It never
+asks a clock.
 
 What it says
-  I1  a lock was granted while another generation of it was held
+  I1  a node granted a lock of which it had granted another generation, with no end between
   I2  a generation was granted twice, or fell
   I4  two nodes granted a key in one view
   I6  a released generation was promoted, handed over, readmitted or released again
@@ -18,7 +17,9 @@ What it says
 What it cannot see: what was not reported (where a gap was reported, it does
 not conclude from what is missing), what it has forgotten (`forgotten`), what
 only two deaths at once explain (where there were two, a release may have died
-with them), and renewals, which are no facts.
+with them), and renewals, which are no facts. An ending that a dying node did
+not acknowledge is no fact either, so a grant by another node says nothing of
+whether the lock was free: the histories of clients do (history).
 
 Elsewhere: the whole check with all there is (history, deeds).
 """
@@ -31,12 +32,8 @@ from typing import Protocol
 
 KEYS_MAX = 100_000
 LIVES_MAX = 1_024
-SUSPECTS_MAX = 1_000
 GENERATIONS_MAX = 4
 """How many endings are remembered of each key."""
-SLACK_MS = 1_000
-PATIENCE_MS = 10_000
-NS_PER_MS = 1_000_000
 
 HANDED_ON = frozenset({"promoted", "transferred"})
 ENDINGS = frozenset({"released", "expired"})
@@ -52,8 +49,6 @@ class Fact(Protocol):
     @property
     def number(self) -> int: ...  # noqa: D102
     @property
-    def wall_ns(self) -> int: ...  # noqa: D102
-    @property
     def kind(self) -> str: ...  # noqa: D102
     @property
     def key(self) -> str: ...  # noqa: D102
@@ -63,8 +58,6 @@ class Fact(Protocol):
     def seq(self) -> int: ...  # noqa: D102
     @property
     def view(self) -> int: ...  # noqa: D102
-    @property
-    def ttl_ms(self) -> int: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,31 +92,25 @@ class OnlineChecker:
     """Takes facts; returns what contradicts what.
 
     Args:
-        slack_ms: how far the wall clocks of two nodes may be apart.
-        patience_ms: how long (by the facts' clocks) a late release is waited for.
+        keys_max: how many locks are remembered; the ones not heard of for longest are forgotten.
     """
 
-    def __init__(self, *, keys_max: int = KEYS_MAX, slack_ms: int = SLACK_MS, patience_ms: int = PATIENCE_MS) -> None:
+    def __init__(self, *, keys_max: int = KEYS_MAX) -> None:
         """Know nothing yet."""
         self.checked = 0
         self.found = 0
         self.forgotten = 0
         self._keys_max = keys_max
-        self._slack_ns = slack_ms * NS_PER_MS
-        self._patience_ns = patience_ms * NS_PER_MS
         self._keys: OrderedDict[str, _Key] = OrderedDict()
         self._lives: OrderedDict[tuple[str, int], _Life] = OrderedDict()
-        self._suspects: OrderedDict[tuple[str, int], tuple[Fact, Fact]] = OrderedDict()
-        self._now_ns = 0
         self._deaths = [-1, -1]  # the views in which the last two members died
 
     def take(self, fact: Fact) -> list[Contradiction]:
         """Check a fact against what came before it."""
         self.checked += 1
-        found = self._confirmed(fact)
+        found: list[Contradiction] = []
         if fact.kind == "gap":
             self._life(fact).gap = True
-            self._suspects.clear()  # what would explain them may be what is missing
         elif fact.kind == "view":
             found += self._view(fact)
         elif fact.kind == "died":
@@ -178,17 +165,12 @@ class OnlineChecker:
         back = known.readmitted
         if low.generation in known.ended or (back is not None and back.generation > low.generation):
             return []
-        if low.view == high.view:
-            return [] if self._life(high).gap else [_held(low, high)]
-        if high.wall_ns < low.wall_ns + low.ttl_ms * NS_PER_MS - self._slack_ns and high.wall_ns >= low.wall_ns:
-            # Another node granted it: the ending of the lower one may arrive later.
-            self._suspects[low.key, low.generation] = (low, high)
-            if len(self._suspects) > SUSPECTS_MAX:
-                self._suspects.popitem(last=False)
-        return []
+        if low.view != high.view or self._life(high).gap:
+            return []  # a node that died may have taken the ending with it
+        text = f"{low.key}: generation {high.generation} was granted while {low.generation} was held"
+        return [Contradiction("I1", text, low, high)]
 
     def _ended(self, known: _Key, fact: Fact) -> list[Contradiction]:
-        self._suspects.pop((fact.key, fact.generation), None)
         before = known.ended.get(fact.generation)
         if before is None or fact.kind == "released":
             known.ended[fact.generation] = fact
@@ -212,17 +194,6 @@ class OnlineChecker:
             return []
         text = f"{fact.key}: generation {fact.generation} was {fact.kind} at {fact.source} after its release"
         return [Contradiction("I6", text, release, fact)]
-
-    def _confirmed(self, fact: Fact) -> list[Contradiction]:
-        """Return the oldest suspicion, if nothing has come to explain it."""
-        self._now_ns = max(self._now_ns, fact.wall_ns)
-        if not self._suspects:
-            return []
-        name, (low, high) = next(iter(self._suspects.items()))
-        if self._now_ns < high.wall_ns + self._patience_ns:
-            return []
-        del self._suspects[name]
-        return [_held(low, high)]
 
     # --- memory ------------------------------------------------------------------------
 
@@ -255,16 +226,12 @@ def _is_of(fact: Fact | None, generation: int) -> bool:
     return fact is not None and fact.generation == generation
 
 
-def _held(low: Fact, high: Fact) -> Contradiction:
-    text = f"{low.key}: generation {high.generation} was granted while {low.generation} was held"
-    return Contradiction("I1", text, low, high)
-
-
 def _later(fact: Fact, other: Fact) -> bool:
-    """Say whether a fact is certainly later than another one of the same generation."""
-    if _one_life(fact, other):
-        return fact.number > other.number
-    return (fact.view, fact.seq) > (other.view, other.seq)
+    """Say whether a fact is certainly later than another one of the same generation.
+
+    Not by views: a release is told when the pair has it, which may be in a later view than the one it was decided in.
+    """
+    return fact.number > other.number if _one_life(fact, other) else fact.seq > other.seq
 
 
 def _readmitted(known: _Key, fact: Fact) -> list[Contradiction]:
