@@ -86,7 +86,11 @@ MUTANTS = (
         m.publish_whoever_is_first,
         unit="test_master_restart.py::test_a_join_waits_until_the_known_members_are_back",
     ),
-    Mutant("W14", m.know_connections_by_address),
+    Mutant(
+        "W14",
+        m.know_connections_by_address,
+        unit="test_master_members.py::test_the_late_closing_stream_of_an_old_incarnation_is_harmless",
+    ),
     Mutant("W15", f.answer_without_a_token),
     Mutant(
         "W15 S3",
@@ -119,7 +123,11 @@ MUTANTS = (
         m.rehome_everything,
         unit="test_views_pending.py::test_a_fresh_grant_of_a_view_that_was_missed_is_taken_back",
     ),
-    Mutant("5 one at a time", f.plan_while_unsettled),
+    Mutant(
+        "5 one at a time",
+        f.plan_while_unsettled,
+        unit="test_master.py::test_planned_changes_wait_until_all_nodes_are_settled",
+    ),
     Mutant("6 A1", m.carry_everything_over),
     Mutant("6 A2", m.believe_in_continuity, unit="test_handover.py::test_a_view_that_skips_one_carries_nothing_over"),
     Mutant(
