@@ -95,7 +95,7 @@ def _acknowledge(
     replicas: tuple[Outcome, ...] = (),
     transfers: tuple[Outcome, ...] = (),
 ) -> None:
-    view = batch.view if status is BatchStatus.OK else (state.view.number if state.view else 0)
+    view = batch.view if status is BatchStatus.OK else state.view_number
     ack = PeerAck(state.me, batch.sender, view, batch.lsn, status, replicas, transfers, state.table.floor)
     state.out.append(SendPeer(batch.sender.address, ack))
 
@@ -126,8 +126,7 @@ def _take_transfer(state: NodeState, batch: PeerBatch, record: LeaseRecord) -> O
     outcome = state.table.merge(record, state.now.boot_ns)
     lease = state.table.get(record.key)
     if outcome is Outcome.ACCEPTED and lease is not None and not lease.serving:
-        lease.serving = True
-        lease.tenure = state.view.number if state.view else 0
+        state.begin_serving(lease)
         if not served and lease.live(state.now.boot_ns):
             state.emit(EventKind.TRANSFERRED, lease, batch.sender.address)
         state.spread(lease)

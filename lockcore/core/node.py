@@ -197,7 +197,7 @@ class NodeCore:
             case ViewUpdate(view):
                 adopt(state, view)
             case HeartbeatAck():
-                if state.lease.acknowledge(message, state.view.number if state.view else 0):
+                if state.lease.acknowledge(message, state.view_number):
                     self._note_fencing()
                 drop_surplus_copies(state, message.settled)
             case RegisterRefused(text):
@@ -282,7 +282,7 @@ class NodeCore:
         message = Heartbeat(
             member=state.me,
             number=number,
-            view=state.view.number if state.view else 0,
+            view=state.view_number,
             settled=state.is_up and state.handover.settled(),
             floor=state.table.floor,
             gauges=self.gauges(state.now),

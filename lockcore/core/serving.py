@@ -154,7 +154,7 @@ def _acquire(state: NodeState, request: Request, lease: Lease | None) -> None:
     elif len(state.table) >= LOCKS_MAX or state.desk.pending_count >= PENDING_MAX:
         state.refuse(request, Code.OVERLOADED, "this node has all the locks it can hold; retry")
     else:
-        tenure = state.view.number if state.view else 0
+        tenure = state.view_number
         new = state.table.grant(request.key, operation.owner, operation.ttl_ms, state.now, tenure)
         event = state.fact(EventKind.GRANTED, new)
         state.mutate(new, request, _granted(new), event, fresh=True)
@@ -205,7 +205,7 @@ def _readmissible(state: NodeState, request: Request, lease: Lease | None, token
 
 def _readmit(state: NodeState, request: Request, claims: TokenClaims) -> None:
     operation = request.operation
-    tenure = state.view.number if state.view else 0
+    tenure = state.view_number
     ttl_ms = operation.ttl_ms if isinstance(operation, Lock) else LEASE_MS_MAX
     lease = state.table.readmit(request.key, claims, ttl_ms, state.now, tenure)
     if isinstance(operation, Lock):

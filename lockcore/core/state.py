@@ -88,6 +88,16 @@ class NodeState:
         return self.handover.view
 
     @property
+    def view_number(self) -> int:
+        """The number of that view, 0 before the first."""
+        return self.view.number if self.view else 0
+
+    def begin_serving(self, lease: Lease) -> None:
+        """Act as the lease's primary from this view on."""
+        lease.serving = True
+        lease.tenure = self.view_number
+
+    @property
     def is_up(self) -> bool:
         """Say whether this incarnation is to serve in its view."""
         return self.view is not None and self.view.is_up(self.me)

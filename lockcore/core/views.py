@@ -127,8 +127,7 @@ def promote_ready(state: NodeState) -> None:
             continue
         if state.owners_at(lease.position)[0] != state.me.address:
             continue
-        lease.serving = True
-        lease.tenure = state.view.number if state.view else 0
+        state.begin_serving(lease)
         if lease.live(state.now.boot_ns):
             state.emit(EventKind.PROMOTED, lease, _former_primary(state, lease))
         state.spread(lease)
