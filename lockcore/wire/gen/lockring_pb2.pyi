@@ -96,6 +96,47 @@ WRONG_VIEW: BatchStatus.ValueType  # 2
 RECEIVER_NOT_SERVING: BatchStatus.ValueType  # 3
 Global___BatchStatus: _TypeAlias = BatchStatus  # noqa: Y015
 
+class _Scope:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Scope.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    NO_SCOPE: _Scope.ValueType  # 0
+    EVERYTHING: _Scope.ValueType  # 1
+    FROM_MASTER: _Scope.ValueType  # 2
+    FROM_PEERS: _Scope.ValueType  # 3
+
+class Scope(_Scope, metaclass=_ScopeEnumTypeWrapper):
+    """--- operators and nodes ---------------------------------------------------------------"""
+
+NO_SCOPE: Scope.ValueType  # 0
+EVERYTHING: Scope.ValueType  # 1
+FROM_MASTER: Scope.ValueType  # 2
+FROM_PEERS: Scope.ValueType  # 3
+Global___Scope: _TypeAlias = Scope  # noqa: Y015
+
+class _Way:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WayEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Way.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BOTH_WAYS: _Way.ValueType  # 0
+    INWARD: _Way.ValueType  # 1
+    """what the node hears"""
+    OUTWARD: _Way.ValueType  # 2
+    """what it says"""
+
+class Way(_Way, metaclass=_WayEnumTypeWrapper): ...
+
+BOTH_WAYS: Way.ValueType  # 0
+INWARD: Way.ValueType  # 1
+"""what the node hears"""
+OUTWARD: Way.ValueType  # 2
+"""what it says"""
+Global___Way: _TypeAlias = Way  # noqa: Y015
+
 @_typing.final
 class MemberId(_message.Message):
     """--- views ---------------------------------------------------------------------"""
@@ -904,6 +945,32 @@ class Nothing(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Nothing: _TypeAlias = Nothing  # noqa: Y015
+
+@_typing.final
+class Isolation(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCOPE_FIELD_NUMBER: _builtins.int
+    WAY_FIELD_NUMBER: _builtins.int
+    HEAL_MS_FIELD_NUMBER: _builtins.int
+    scope: Global___Scope.ValueType
+    way: Global___Way.ValueType
+    heal_ms: _builtins.int
+    """what remains until the node heals by itself; 0: only when it is told"""
+    def __init__(
+        self,
+        *,
+        scope: Global___Scope.ValueType = ...,
+        way: Global___Way.ValueType = ...,
+        heal_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heal_ms", b"heal_ms", "scope", b"scope", "way", b"way"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Isolation: _TypeAlias = Isolation  # noqa: Y015
 
 @_typing.final
 class Gauges(_message.Message):
