@@ -53,8 +53,8 @@ sim: install  ## Simulate clusters under random faults: SEEDS=1000 FIRST=0, or o
 	$(if $(SEED),,$(BIN)/python -m lockcore.testing.exhaust --states $$(( $(SEEDS) * 20 )))
 
 SECONDS ?= 60
-chaos: install  ## Break a real cluster and judge it: SECONDS=60 SEED=1 NODES=3, OUT=an empty folder for the records
-	$(BIN)/python -m lockcore.testing.chaos --seconds $(SECONDS) --seed $(if $(SEED),$(SEED),1) --nodes $(NODES) $(if $(OUT),--out $(OUT))
+chaos: install  ## Break a real cluster and judge it: SECONDS=60 or TRIALS=20 of each kind, SEED=1 NODES=3, OUT=an empty folder
+	$(BIN)/python -m lockcore.testing.chaos $(if $(TRIALS),--trials $(TRIALS),--seconds $(SECONDS)) --seed $(if $(SEED),$(SEED),1) --nodes $(NODES) $(if $(OUT),--out $(OUT))
 
 sim-mutants: install  ## Take rules out of the core, and count the seeds until the simulator says so: ONLY=grace
 	$(BIN)/python -m tests.simulation.mutants --only "$(ONLY)"

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
-import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from contextlib import ExitStack, suppress
@@ -22,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from lockcore.service.secrets import FILE_NAME
 from lockcore.testing.chaos.proxy import Links
+from lockcore.testing.ports import claim_ports
 
 if TYPE_CHECKING:
     import signal
@@ -36,9 +35,6 @@ SPOOL_FOLDER: Final = "spool"
 LOOK_S: Final = 0.005
 END_S: Final = 5.0
 NO_MASTER_S: Final = 60
-PORT_FIRST: Final = 12_000
-PORT_SPREAD: Final = 5_000
-PORT_LAST: Final = 18_000
 
 
 class NotReached(Exception):  # noqa: N818 - told to people, and counted
@@ -83,15 +79,15 @@ class Cluster:
     """
 
     def __init__(self, data: Path, count: int, durability: str) -> None:
-        ports = _free_ports(count + 2)
+        first = claim_ports(count + 2)
         self.links = Links()
         self.seen = Seen()
-        self.nodes = [Node(f"n{i + 1}", f"127.0.0.1:{ports[i]}") for i in range(count + 1)]
+        self.nodes = [Node(f"n{i + 1}", f"127.0.0.1:{first + i}") for i in range(count + 1)]
         self.spare = self.nodes[-1]
         self.gone: set[tuple[str, int]] = set()
         self._data = data
         self._durability = durability
-        self._master_target = f"127.0.0.1:{ports[-1]}"
+        self._master_target = f"127.0.0.1:{first + count + 1}"
         self._master: Process | None = None
         self._master_reader: asyncio.Task[None] | None = None
         self._master_links: dict[str, str] = {}
@@ -146,6 +142,12 @@ class Cluster:
                 async with asyncio.timeout(END_S):
                     await process.wait()
 
+    async def stop_nodes(self) -> None:
+        """End the nodes and the master as a crash would: what they had not reported is in their spools."""
+        for process in (*(node.process for node in self.nodes), self._master):
+            if process is not None:
+                await _end(process)
+
     async def close(self) -> None:
         """End every process, then the links (C1)."""
         processes = [*self._clients, *(node.process for node in self.nodes), self._master]
@@ -156,8 +158,9 @@ class Cluster:
             await asyncio.gather(self._master_reader, return_exceptions=True)
         await self.links.close()
         self._logs.close()
-        # Records and logs are for people; the secret and what nodes keep for their next life are for nobody now.
-        (self._data / FILE_NAME).unlink(missing_ok=True)
+        # Records and logs are for people; the secret and what processes were told or keep are for nobody now.
+        for path in (self._data / FILE_NAME, *self._data.glob("*.json*")):
+            path.unlink(missing_ok=True)
         shutil.rmtree(self._data / SPOOL_FOLDER, ignore_errors=True)
 
     async def _spawn(
@@ -219,6 +222,10 @@ class Cluster:
         """The nodes that have a process."""
         return [node for node in self.nodes if node.process is not None]
 
+    def node(self, name: str) -> Node:
+        """Return a node by its name; any one for the master's."""
+        return next((node for node in self.nodes if node.name == name), self.nodes[0])
+
     def died(self) -> list[str]:
         """Return the names of processes that ended though nobody ended them."""
         found = [n.name for n in self.running if n.process is not None and n.process.returncode is not None]
@@ -270,20 +277,3 @@ async def _end(process: Process) -> None:
     with suppress(ProcessLookupError):
         process.kill()
     await process.wait()
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on, below those that the kernel gives to connections.
-
-    A port among those could be taken while its node is dead, or a proxy that dials it could meet itself.
-    """
-    found: list[int] = []
-    with ExitStack() as stack:
-        for port in range(PORT_FIRST + os.getpid() % PORT_SPREAD, PORT_LAST):
-            probe = stack.enter_context(socket.socket())
-            with suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                found.append(port)
-            if len(found) == count:
-                return found
-    raise NotReached(f"{count} free ports between {PORT_FIRST} and {PORT_LAST}")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 STALL_NS: Final = 100_000_000
 """A process that slept so much longer than it asked for was not scheduled."""
 LOOK_NS: Final = 20_000_000
+FLUSH_NS: Final = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Recorded:
 
 
 class Recorder:
-    """Appends to a file; flushed twice a second and at the end."""
+    """Appends to a file; flushed ten times a second and at the end."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a", encoding="utf-8")
@@ -86,7 +87,7 @@ async def watch_stalls(recorder: Recorder) -> None:
         if now_ns - before_ns > LOOK_NS + STALL_NS:
             recorder.stall(before_ns, now_ns)
         before_ns = now_ns
-        if now_ns - flushed_ns > 5 * STALL_NS:
+        if now_ns - flushed_ns > FLUSH_NS:
             recorder.flush()
             flushed_ns = now_ns
 
@@ -97,13 +98,18 @@ def read_all(paths: list[Path]) -> Recorded:
     for path in paths:
         for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
             if line.endswith("\n"):
-                _take(out, json.loads(line))
+                take_row(out, json.loads(line))
     out.calls.sort(key=lambda call: call.invoked_ns)
     out.samples.sort(key=lambda sample: sample.told_ns)
     return out
 
 
-def _take(out: Recorded, row: list[object]) -> None:
+def take_row(out: Recorded, row: list[object]) -> None:
+    """Add what one line holds.
+
+    Raises:
+        ValueError: it is no line of a recorder.
+    """
     match row:
         case ["stall", int(begin_ns), int(end_ns)]:
             out.stalls.append((begin_ns, end_ns))
