@@ -84,15 +84,15 @@ class MasterCore:
         view = self._ledger.view
         return view is not None and self._ledger.settled_view == view.number
 
-    def stabilising_ms(self) -> int | None:
-        """Return how long the stabilisation delay still runs, None if it does not."""
+    def stabilising_ms(self, now: msg.Instant | None = None) -> int | None:
+        """Return how long the stabilisation delay still runs from `now` (else the last step); None if it does not."""
         if self._stabilise_ns is None:
             return None
-        return max(0, (self._stabilise_ns - self._now.boot_ns) // NS_PER_MS)
+        return max(0, (self._stabilise_ns - (now or self._now).boot_ns) // NS_PER_MS)
 
-    def members(self) -> tuple[MemberStatus, ...]:
-        """Return all incarnations that are members or want to be."""
-        view, now_ns = self._ledger.view, self._now.boot_ns
+    def members(self, now: msg.Instant | None = None) -> tuple[MemberStatus, ...]:
+        """Return all incarnations that are members or want to be, with ages as of `now` (else the last step)."""
+        view, now_ns = self._ledger.view, (now or self._now).boot_ns
         found = [n.status(view, now_ns) for n in self._roster]
         return tuple(sorted(found, key=lambda s: (s.address, s.incarnation)))
 
