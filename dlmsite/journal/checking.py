@@ -34,8 +34,8 @@ REPLAY_ROWS: Final = 20_000
 """Read in some 100 ms when the recorder starts: minutes of an ordinary cluster."""
 PRELUDE_ROWS: Final = 1_000
 """Gaps and deaths from before those: what is missing, and who died, excuses what would be a contradiction."""
-KEYS_MAX: Final = 50_000
-"""Locks that are remembered: some 40 MB at worst."""
+KEYS_MAX: Final = 20_000
+"""Locks that are remembered: 20 MB where each was taken twice, some 40 MB at worst."""
 VIOLATIONS_MAX: Final = 1_000
 WAITING_MAX: Final = 100
 """Contradictions that wait for a database that fails."""
