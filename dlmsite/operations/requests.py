@@ -19,9 +19,13 @@ STALE_NS: Final = 30_000_000_000
 """Nobody expects a request this old to be carried out any more."""
 
 
-def ask(who: str, what: str, target: str) -> OperatorAction:
-    """Write a request down."""
-    return OperatorAction.objects.create(who=who, what=what, target=target, requested_at_ns=time.time_ns())
+def ask(
+    who: str, what: str, target: str, *, options: dict[str, object] | None = None, detail: str = ""
+) -> OperatorAction:
+    """Write a request down, with how it is to be done, for programs and in words."""
+    return OperatorAction.objects.create(
+        who=who, what=what, target=target, options=options or {}, detail=detail, requested_at_ns=time.time_ns()
+    )
 
 
 def refuse(who: str, what: str, target: str, why: str) -> OperatorAction:
