@@ -27,7 +27,7 @@ from weakref import WeakKeyDictionary
 from channels.layers import get_channel_layer
 from django.db import DatabaseError, connection
 
-from dlmsite.dashboard import picture
+from dlmsite.dashboard import faults, picture
 from dlmsite.journal.models import Pulse
 from dlmsite.journal.recorder import LIVE_GROUP
 from dlmsite.operations import requests
@@ -191,6 +191,8 @@ def _read(after: int, nodes_key: tuple[int, int] = (0, 0), known: Mapping[str, s
             "nodes": seen.get("nodes") or dumps(picture.nodes(now_ns)),
             "master": seen.get("master") or dumps(picture.master(now_ns)),
             "workload": dumps(picture.workload_of(requests.present_helm())),
+            "holds": dumps(faults.holds()),
+            "rehearsal": dumps(faults.rehearsal()),
             "invariants": dumps(picture.invariants_of(labels, now_ns)),
         },
         actions={action["id"]: dumps(action) for action in picture.actions()},

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from django.db.models import Max
 
-from dlmsite.dashboard import invariants
+from dlmsite.dashboard import faults, invariants
 from dlmsite.journal.models import HeldLock, LockEvent, MasterSight, Node, Pulse, RefusedViews, RingVersion
 from dlmsite.operations import requests
 from dlmsite.operations.models import Helm, OperatorAction
@@ -81,7 +81,7 @@ def view_of(row: RingVersion | None, labels: Mapping[str, str]) -> Json | None:
 
 
 def node_of(row: Node, now_ns: int, refused: RefusedViews | None = None) -> Json:
-    """Return a NODE. `state` is what was seen `seen_age_ms` ago; whether that is health still is the page's to judge."""
+    """Return a NODE. `state` is what was seen `seen_age_ms` ago; whether that is health, the page judges."""
     age_ms = None if row.heartbeat_at_ns is None else _age_ms(row.heartbeat_at_ns, now_ns)
     return {
         "address": row.address,
@@ -213,6 +213,8 @@ def snapshot() -> Json:
         "locks": list(held_locks()),
         "actions": actions(),
         "workload": workload_of(requests.present_helm()),
+        "holds": faults.holds(),
+        "rehearsal": faults.rehearsal(),
         "invariants": invariants_of(labels, now_ns),
         "events": [event_of(row, labels) for row in reversed(newest)],
         "lag_ms": lag_ms_of(Pulse.objects.filter(pk=1).first(), now_ns),

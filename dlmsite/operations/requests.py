@@ -81,6 +81,12 @@ def open_action_on(target: str) -> OperatorAction | None:
     return OperatorAction.objects.filter(target=target, state__in=states).order_by("-id").first()
 
 
+def open_action(what: str) -> OperatorAction | None:
+    """Return an action of a kind that has not ended."""
+    states = (ActionState.REQUESTED, ActionState.RUNNING)
+    return OperatorAction.objects.filter(what=what, state__in=states).order_by("-id").first()
+
+
 def present_helm() -> Helm | None:
     """Return the supervisor's row if it is there."""
     return Helm.objects.filter(pk=1, at_ns__gte=time.time_ns() - PRESENT_NS).first()
