@@ -55,6 +55,11 @@ REQUEST_TIMEOUT_MS: Final = 5_000
 REQUEST_TIMEOUT_MS_MAX: Final = 120_000
 MEMBERS_MAX: Final = 256
 
+RANGE_ROWS_MAX: Final = 131_072
+"""Held byte ranges of one key (then ENOLCK): some 100 MB, and a record that still fits a handover."""
+RANGE_WAITERS_MAX: Final = 1_024
+"""Waiting range requests of one key (then EBUSY): each change may have to try them all, some milliseconds."""
+
 GENERATION_HEADROOM: Final = NS_PER_S
 """How far above reported floors a new view number is put when the wall clock
 is behind them: no node grants so many locks between two heartbeats."""

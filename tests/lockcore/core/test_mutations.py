@@ -16,6 +16,7 @@ import pytest
 import lockcore.core
 from tests.lockcore.core import mutations as m
 from tests.lockcore.core import (
+    mutations_ranges,
     test_handover,
     test_inbox,
     test_leases,
@@ -152,6 +153,7 @@ ROWS = (
         test_master_members.test_the_late_closing_stream_of_an_old_incarnation_is_harmless,
     ),
     Row("M5", m.publish_whoever_is_first, test_master_restart.test_a_join_waits_until_the_known_members_are_back),
+    *(Row(invariant, mutate, test) for invariant, mutate, test in mutations_ranges.ROWS),
 )
 
 
