@@ -142,6 +142,12 @@ class Cluster:
                 async with asyncio.timeout(END_S):
                     await process.wait()
 
+    async def stop_nodes(self) -> None:
+        """End the nodes and the master as a crash would: what they had not reported is in their spools."""
+        for process in (*(node.process for node in self.nodes), self._master):
+            if process is not None:
+                await _end(process)
+
     async def close(self) -> None:
         """End every process, then the links (C1)."""
         processes = [*self._clients, *(node.process for node in self.nodes), self._master]
@@ -152,8 +158,9 @@ class Cluster:
             await asyncio.gather(self._master_reader, return_exceptions=True)
         await self.links.close()
         self._logs.close()
-        # Records and logs are for people; the secret and what nodes keep for their next life are for nobody now.
-        (self._data / FILE_NAME).unlink(missing_ok=True)
+        # Records and logs are for people; the secret and what processes were told or keep are for nobody now.
+        for path in (self._data / FILE_NAME, *self._data.glob("*.json*")):
+            path.unlink(missing_ok=True)
         shutil.rmtree(self._data / SPOOL_FOLDER, ignore_errors=True)
 
     async def _spawn(
@@ -214,6 +221,10 @@ class Cluster:
     def running(self) -> list[Node]:
         """The nodes that have a process."""
         return [node for node in self.nodes if node.process is not None]
+
+    def node(self, name: str) -> Node:
+        """Return a node by its name; any one for the master's."""
+        return next((node for node in self.nodes if node.name == name), self.nodes[0])
 
     def died(self) -> list[str]:
         """Return the names of processes that ended though nobody ended them."""

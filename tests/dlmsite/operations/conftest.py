@@ -38,6 +38,9 @@ class FakeMaster:
         dead = {*self.deaths} if self.buries else set()
         return View(7, 7, tuple(Member(m.address, m.incarnation, down=m in dead) for m in self.alive))
 
+    def stabilising_ms(self) -> int | None:
+        return None
+
     def members(self) -> tuple[MemberStatus, ...]:
         return tuple(
             MemberStatus(
