@@ -20,6 +20,7 @@ from lockcore.core.mastering import (
     NodeMessage,
     Register,
     RegisterRefused,
+    Unreached,
     ViewUpdate,
 )
 from lockcore.core.operations import (
@@ -36,6 +37,7 @@ from lockcore.core.operations import (
     Unlock,
 )
 from lockcore.core.peering import (
+    PROBE_LSN,
     BatchStatus,
     Forward,
     ForwardReply,
@@ -74,6 +76,7 @@ from lockcore.core.steps import (
 )
 
 __all__ = [
+    "PROBE_LSN",
     "RETRYABLE",
     "BatchStatus",
     "ClientCall",
@@ -128,5 +131,6 @@ __all__ = [
     "Stop",
     "Tick",
     "Unlock",
+    "Unreached",
     "ViewUpdate",
 ]

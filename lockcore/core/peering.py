@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from lockcore.core.operations import Operation, Result
     from lockcore.core.view import MemberId
+
+PROBE_LSN: Final = 0
+"""Number of a batch without content that only asks whether anybody is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,8 @@ class PeerBatch:
 
     `lsn` rises with each message from one sender incarnation to one
     receiver incarnation within a view: older ones are dropped, so neither a
-    duplicate nor a reordered message is ever applied late.
+    duplicate nor a reordered message is ever applied late. The number 0 is a
+    probe: it carries nothing and is always answered.
     """
 
     sender: MemberId

@@ -36,6 +36,7 @@ from lockcore.core.messages import (
     SendPeer,
 )
 from lockcore.core.outbox import Part, PeerLink
+from lockcore.core.reach import Reach
 from lockcore.core.requests import Desk, Pending, Request
 from lockcore.core.tokens import TokenMint
 
@@ -58,6 +59,7 @@ class NodeState:
     lease: NodeLease
     desk: Desk = field(default_factory=Desk)
     links: dict[str, PeerLink] = field(default_factory=dict)
+    reach: Reach = field(default_factory=Reach)
     last_lsn: dict[MemberId, int] = field(default_factory=dict)
     now: Instant = field(default_factory=lambda: Instant(0, 0))
     out: list[NodeEffect] = field(default_factory=list)

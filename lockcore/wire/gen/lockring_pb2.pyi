@@ -1044,6 +1044,30 @@ class Register(_message.Message):
 Global___Register: _TypeAlias = Register  # noqa: Y015
 
 @_typing.final
+class Unreached(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_FIELD_NUMBER: _builtins.int
+    SILENT_MS_FIELD_NUMBER: _builtins.int
+    silent_ms: _builtins.int
+    """how long it has owed an answer"""
+    @_builtins.property
+    def member(self) -> Global___MemberId: ...
+    def __init__(
+        self,
+        *,
+        member: Global___MemberId | None = ...,
+        silent_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member", b"member", "silent_ms", b"silent_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Unreached: _TypeAlias = Unreached  # noqa: Y015
+
+@_typing.final
 class Heartbeat(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1053,14 +1077,22 @@ class Heartbeat(_message.Message):
     SETTLED_FIELD_NUMBER: _builtins.int
     FLOOR_FIELD_NUMBER: _builtins.int
     GAUGES_FIELD_NUMBER: _builtins.int
+    ACKED_FIELD_NUMBER: _builtins.int
+    UNREACHED_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     view: _builtins.int
     settled: _builtins.bool
     floor: _builtins.int
+    acked: _builtins.int
+    """highest number of a heartbeat whose acknowledgement has arrived"""
     @_builtins.property
     def member(self) -> Global___MemberId: ...
     @_builtins.property
     def gauges(self) -> Global___Gauges: ...
+    @_builtins.property
+    def unreached(self) -> _containers.RepeatedCompositeFieldContainer[Global___Unreached]:
+        """members that do not answer this node, or never have"""
+
     def __init__(
         self,
         *,
@@ -1070,10 +1102,12 @@ class Heartbeat(_message.Message):
         settled: _builtins.bool = ...,
         floor: _builtins.int = ...,
         gauges: Global___Gauges | None = ...,
+        acked: _builtins.int = ...,
+        unreached: _abc.Iterable[Global___Unreached] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["gauges", b"gauges", "member", b"member"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["floor", b"floor", "gauges", b"gauges", "member", b"member", "number", b"number", "settled", b"settled", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acked", b"acked", "floor", b"floor", "gauges", b"gauges", "member", b"member", "number", b"number", "settled", b"settled", "unreached", b"unreached", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
