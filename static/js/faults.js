@@ -57,11 +57,13 @@ export class Faults {
   }
 }
 
-/** @param {Hold} hold @param {number} nowMs @returns {string} such as "paused, 4 s" */
+/** @param {Hold} hold @param {number} nowMs @returns {string} such as "paused, 4 s" or "isolated from master (in), 7 s" */
 export function holdText(hold, nowMs) {
-  if (hold.until_ms === null) return hold.text;
+  const from = hold.kind === "paused" || hold.scope === "everything" ? "" : ` from ${hold.scope}`;
+  const text = `${hold.kind}${from}${hold.way === "in" || hold.way === "out" ? ` (${hold.way})` : ""}`;
+  if (hold.until_ms === null) return text;
   const leftS = Math.ceil((hold.until_ms - nowMs) / SECOND_MS);
-  return leftS > 0 ? `${hold.text}, ${leftS} s` : `${hold.text}, ending`;
+  return leftS > 0 ? `${text}, ${leftS} s` : `${text}, ending`;
 }
 
 /** @param {Hold} hold @returns {"resume" | "heal"} what ends it */

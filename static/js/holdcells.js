@@ -53,7 +53,7 @@ export class HoldCells {
   #fill({ node }, { badge, button }) {
     const hold = this.parts.faults.holds.get(node.label);
     badge.hidden = hold === undefined;
-    if (hold) setText(badge, holdText(hold, Date.now()), `Asked for by ${hold.who}`);
+    if (hold) setText(badge, holdText(hold, Date.now()), `${hold.text}; asked for by ${hold.who}`);
     if (button === null) return;
     const text = hold ? WORDS[endOf(hold)] : "Disturb";
     const now = { live: this.parts.isLive(), actions: this.parts.cluster.actions };

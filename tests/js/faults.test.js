@@ -36,7 +36,10 @@ test("a badge counts down, and claims no end that nobody has seen", () => {
   assert.equal(holdText(hold(), 1_000), "paused, 4 s");
   assert.equal(holdText(hold(), 4_999), "paused, 1 s");
   assert.equal(holdText(hold(), 6_000), "paused, ending");
-  assert.equal(holdText(hold({ until_ms: null, text: "isolated from the master" }), 6_000), "isolated from the master");
+  const isolated = { kind: /** @type {const} */ ("isolated"), scope: "master", way: "both" };
+  assert.equal(holdText(hold({ ...isolated, until_ms: null }), 6_000), "isolated from master");
+  assert.equal(holdText(hold({ ...isolated, way: "in" }), 1_000), "isolated from master (in), 4 s");
+  assert.equal(holdText(hold({ ...isolated, scope: "everything" }), 1_000), "isolated, 4 s");
 });
 
 test("what ends a hold depends on what it is", () => {
