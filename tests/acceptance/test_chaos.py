@@ -64,15 +64,8 @@ def processes_of(folder: Path) -> list[str]:
 def test_locks_survive_a_short_chaos(tmp_path: Path) -> None:
     """The rules hold where they are meant to: under kills, pauses and cuts of processes that really run."""
     folder = tmp_path / "chaos"
-    code, report, printed = chaos(
-        folder,
-        "--seconds",
-        "12",
-        "--seed",
-        "3",
-        "--only",
-        "kill_seen,kill_restart,pause_long,cut_master,mute_to_master",
-    )
+    kinds = "kill_seen,kill_restart,pause_long,cut_master,mute_to_master,holder_pause"
+    code, report, printed = chaos(folder, "--seconds", "16", "--seed", "3", "--only", kinds)
     assert code == 0, printed
     assert report["violations"] == []
     # Nothing could be found where nothing happened.
@@ -81,9 +74,42 @@ def test_locks_survive_a_short_chaos(tmp_path: Path) -> None:
     assert report["calls"]["renew ok"] >= 50, printed
     assert report["calls"]["acquire held"] >= 5, printed
     assert report["grants_in_faults"] >= 5, printed
+    assert report["judged"]["deeds"] >= 1_000, printed
+    assert all(report["judged"][name] >= 50 for name in ("writes", "facts", "beliefs")), printed
     assert any(row["failover_samples"] + row["set_aside"] for row in report["rows"]), printed
     assert processes_of(folder) == [], "it left processes behind"
     assert not (folder / "cluster.secret").exists()
+
+
+def test_a_lock_outlives_both_its_owners_and_is_free_when_the_longest_lease_is_over(tmp_path: Path) -> None:
+    """Both nodes that know of a lock are killed: its holder comes back by its token, and nobody else gets it early.
+
+    Also where the holder speaks SeaweedFS's protocol and nothing else.
+    """
+    code, report, printed = chaos(tmp_path / "chaos", "--trials", "1", "--seed", "2", "--only", "double")
+    assert code == 0, printed
+    (trial,) = report["trials"]
+    assert len(trial["failovers_ms"]) == 8, "four holders of each protocol were readmitted"
+    assert trial["broken"] == []
+    assert report["calls"]["acquire recovering"] >= 5, printed
+    assert any("fresh grants after 2" in note for note in trial["notes"]), printed
+
+
+@pytest.mark.parametrize(
+    ("unsafe", "kind", "rule"),
+    [
+        (["--patch", "tests.acceptance.unsafe_nodes:never_fence"], "cut_master", "I9"),
+    ],
+    ids=["no fencing"],
+)
+def test_a_rule_that_is_taken_out_of_real_nodes_is_missed(
+    tmp_path: Path, unsafe: list[str], kind: str, rule: str
+) -> None:
+    """A judge that never objects proves nothing."""
+    code, report, printed = chaos(tmp_path / "chaos", "--trials", "1", "--only", kind, *unsafe)
+    assert code == 1, printed
+    assert rule in {violation["rule"] for violation in report["violations"]}
+    assert f"VIOLATION of {rule}" in printed
 
 
 def test_clients_that_trust_a_lock_for_too_long_are_found(tmp_path: Path) -> None:
@@ -169,7 +195,7 @@ async def test_a_cut_is_silent_in_one_direction_and_loses_nothing() -> None:
 
 def test_an_outage_counts_from_the_fault_and_not_across_a_stall_of_our_own() -> None:
     ms = 1_000_000
-    trial = Trial(Kind.KILL_SEEN, "n1", "n1", begun_ns=1_000 * ms, back_ns=3_000 * ms, quiet_ns=9_000 * ms)
+    trial = Trial(1, Kind.KILL_SEEN, "n1", "n1", begun_ns=1_000 * ms, back_ns=3_000 * ms, quiet_ns=9_000 * ms)
     told_ms = [950, 1_400, *range(1_450, 9_000, 50)]
     samples = [Sample("probe/0", (at - 10) * ms, at * ms) for at in told_ms]
     cost = cost_of(trial, Watched({"probe/0": samples}))

@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--belief", type=float, default=1.0, help="trust locks so many times their TTL: above 1 is wrong"
     )
+    parser.add_argument("--patch", default="", help="module:function that takes a rule out of each node, for tests")
     parser.add_argument("--only", default="", help=f"kinds of faults, by comma: {', '.join(k.code for k in Kind)}")
     return parser
 
@@ -75,7 +76,14 @@ def main(arguments: list[str]) -> int:
     if not (0 < given.seconds <= SECONDS_MAX and 0 <= given.trials <= TRIALS_MAX):
         parser.error(f"--seconds goes up to {SECONDS_MAX:.0f}, --trials up to {TRIALS_MAX}")
     settings = Settings(
-        given.seconds, given.trials, given.seed, given.nodes, given.durability, given.belief, _kinds(parser, given.only)
+        seconds=given.seconds,
+        trials=given.trials,
+        seed=given.seed,
+        nodes=given.nodes,
+        durability=given.durability,
+        belief=given.belief,
+        only=_kinds(parser, given.only),
+        patch=given.patch,
     )
     folder: Path = (given.out or Path(tempfile.mkdtemp(prefix="chaos-"))).absolute()
     try:

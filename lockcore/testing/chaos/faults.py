@@ -10,33 +10,40 @@ import signal
 from typing import TYPE_CHECKING, Final
 
 from lockcore.client.clock import boot_ns
-from lockcore.testing.chaos.cluster import CLIENTS, MASTER, Cluster, Node, NotReached
-from lockcore.testing.chaos.kinds import Kind, Trial
+from lockcore.testing.chaos.cluster import CLIENTS, HOLDERS, MASTER, Cluster, Node, NotReached
+from lockcore.testing.chaos.double import Double
+from lockcore.testing.chaos.kinds import OF_HOLDERS, Kind, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from random import Random
 
+    from lockcore.testing.chaos.records import Recorder
+
 SHORT_S: Final = (0.5, 1.5)
 """Below the node lease of 2 s."""
-LONG_S: Final = (3.6, 4.6)
+LONG_S: Final = (3.3, 3.9)
 """Above node lease, margin, and the half second in which a cluster has to go on."""
 BEFORE_REJOIN_S: Final = (1.5, 3.0)
 CONVERGE_S: Final = 40.0
 QUIET_S: Final = (0.4, 0.8)
-PAIRS: Final = {Kind.CUT_BACKUP: "-", Kind.ONE_WAY_PEER: ">"}
+PAIRS: Final = {Kind.CUT_BACKUP: "-", Kind.ONE_WAY_PEER: ">", Kind.DOUBLE: "+"}
 """Faults between two nodes, and how their target is written."""
 OF_MASTER: Final = frozenset({Kind.MASTER_RESTART, Kind.MASTER_PAUSE_SHORT, Kind.MASTER_PAUSE_LONG})
 MOVES_ALL: Final = frozenset({Kind.JOIN, Kind.LEAVE, *OF_MASTER})
 """Faults that concern the locks of every node."""
+NOBODY: Final = "-"
+"""Owns no lock: what is done to holders touches no node's."""
 
 
 class Faults:
     """Carries out faults on a cluster, drawn from one source of chance."""
 
-    def __init__(self, cluster: Cluster, draw: Random) -> None:
+    def __init__(self, cluster: Cluster, draw: Random, recorder: Recorder) -> None:
         self._cluster = cluster
         self._draw = draw
+        self._recorder = recorder
+        self._number = 0
         self._deeds: dict[Kind, Callable[[Trial, Node], Awaitable[None]]] = {
             Kind.KILL_SEEN: self._kill_seen,
             Kind.KILL_UNSEEN: self._kill_unseen,
@@ -55,6 +62,9 @@ class Faults:
             Kind.MASTER_RESTART: self._master_restart,
             Kind.MASTER_PAUSE_SHORT: self._master_pause_short,
             Kind.MASTER_PAUSE_LONG: self._master_pause_long,
+            Kind.DOUBLE: self._double,
+            Kind.HOLDER_PAUSE: self._holder_pause,
+            Kind.REPLY_LOST: self._reply_lost,
         }
 
     async def carry_out(self, kind: Kind, begun: Callable[[Trial], None]) -> Trial:
@@ -69,11 +79,10 @@ class Faults:
         try:
             await self._deeds[kind](trial, cluster.node(trial.node))
             trial.healed_ns = boot_ns()
-            await cluster.wait_settled(CONVERGE_S)
+            if kind not in OF_HOLDERS:
+                await cluster.wait_settled(CONVERGE_S)
         except (NotReached, TimeoutError) as error:
             trial.problem = str(error) or type(error).__name__
-        finally:
-            cluster.links.heal()
         trial.settled_ns = boot_ns()
         trial.healed_ns = trial.healed_ns or trial.settled_ns
         await asyncio.sleep(self._draw.uniform(*QUIET_S))
@@ -83,13 +92,17 @@ class Faults:
     def _draw_trial(self, kind: Kind) -> Trial:
         cluster = self._cluster
         node = cluster.spare if kind is Kind.JOIN else self._draw.choice(cluster.running)
-        trial = Trial(kind, node.name, node.name, ring=tuple(sorted(cluster.seen.addresses)), touched=(node.address,))
+        self._number += 1
+        ring = tuple(sorted(cluster.seen.addresses))
+        trial = Trial(self._number, kind, node.name, node.name, ring=ring, touched=(node.address,))
         if kind in PAIRS:
             peer = self._draw.choice([other for other in cluster.running if other is not node])
             trial.target = f"{node.name}{PAIRS[kind]}{peer.name}"
             trial.peer, trial.touched, trial.between = peer.name, (node.address, peer.address), True
         elif kind in OF_MASTER:
             trial.target = trial.node = MASTER
+        elif kind in OF_HOLDERS:
+            trial.target, trial.touched = HOLDERS, (NOBODY,)
         if kind in MOVES_ALL:
             trial.touched = ()
         return trial
@@ -129,17 +142,17 @@ class Faults:
     # --- pauses ----------------------------------------------------------------------------
 
     async def _pause_short(self, _: Trial, node: Node) -> None:
-        await self._pause(node, SHORT_S)
+        await self._pause(node.name, SHORT_S)
 
     async def _pause_long(self, _: Trial, node: Node) -> None:
-        await self._pause(node, LONG_S)
+        await self._pause(node.name, LONG_S)
 
-    async def _pause(self, node: Node | None, bounds_s: tuple[float, float]) -> None:
-        self._cluster.signal(node, signal.SIGSTOP)
+    async def _pause(self, name: str, bounds_s: tuple[float, float]) -> None:
+        self._cluster.signal(name, signal.SIGSTOP)
         try:
             await self._last(bounds_s)
         finally:
-            self._cluster.signal(node, signal.SIGCONT)
+            self._cluster.signal(name, signal.SIGCONT)
 
     # --- cuts ------------------------------------------------------------------------------
 
@@ -151,7 +164,7 @@ class Faults:
 
     async def _isolate(self, _: Trial, node: Node) -> None:
         others = [other.name for other in self._cluster.nodes if other is not node]
-        await self._cut([way for other in (*others, MASTER, CLIENTS) for way in _both_ways(node.name, other)])
+        await self._cut([way for other in (*others, MASTER, CLIENTS, HOLDERS) for way in _both_ways(node.name, other)])
 
     async def _deaf_to_master(self, _: Trial, node: Node) -> None:
         await self._cut([(MASTER, node.name)])
@@ -164,8 +177,10 @@ class Faults:
 
     async def _cut(self, ways: list[tuple[str, str]]) -> None:
         self._cluster.links.cut(ways)
-        await self._last(LONG_S)
-        self._cluster.links.heal()
+        try:
+            await self._last(LONG_S)
+        finally:
+            self._cluster.links.heal(ways)
 
     # --- members and the master ------------------------------------------------------------
 
@@ -187,10 +202,21 @@ class Faults:
         await self._cluster.start_master()
 
     async def _master_pause_short(self, _: Trial, __: Node) -> None:
-        await self._pause(None, SHORT_S)
+        await self._pause(MASTER, SHORT_S)
 
     async def _master_pause_long(self, _: Trial, __: Node) -> None:
-        await self._pause(None, LONG_S)
+        await self._pause(MASTER, LONG_S)
+
+    # --- clients, and what only clients can tell of ------------------------------------------
+
+    async def _holder_pause(self, _: Trial, __: Node) -> None:
+        await self._pause(HOLDERS, LONG_S)
+
+    async def _reply_lost(self, _: Trial, __: Node) -> None:
+        await self._cut([(node.name, HOLDERS) for node in self._cluster.nodes])
+
+    async def _double(self, trial: Trial, node: Node) -> None:
+        await Double(self._cluster, trial, self._recorder).carry_out(node, self._cluster.node(trial.peer))
 
 
 def _both_ways(one: str, other: str) -> list[tuple[str, str]]:

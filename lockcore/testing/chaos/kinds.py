@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 
 class Kind(StrEnum):
@@ -29,6 +30,9 @@ class Kind(StrEnum):
     MASTER_RESTART = "master kill + restart"
     MASTER_PAUSE_SHORT = "master pause < node lease"
     MASTER_PAUSE_LONG = "master pause > node lease"
+    DOUBLE = "both owners killed"
+    HOLDER_PAUSE = "client pause > its lease"
+    REPLY_LOST = "answers to a client cut"
 
     @property
     def code(self) -> str:
@@ -36,18 +40,26 @@ class Kind(StrEnum):
         return self.name.lower()
 
 
+OF_HOLDERS: Final = frozenset({Kind.HOLDER_PAUSE, Kind.REPLY_LOST})
+"""Faults of clients only: the cluster goes on, so they may be tried while it waits for something."""
+
+
 @dataclass(slots=True)
 class Trial:
     """One fault: when it began and ended, and whose locks it touched.
 
+    `number`: counts from 1.
     `node`, `peer`: the names of what it is done to; `peer` is empty where it is one node, or the master.
     `touched`: addresses whose primary locks it concerns; empty: everybody's.
     `between`: it concerns locks of which those are primary and backup.
     `back_ns`: when a dead node was started again, 0 for other faults: what
     its return costs is no failover.
+    `failovers_ms`: what the fault itself has measured, where probes cannot.
+    `broken`: rules, and how the fault itself has seen them broken.
     `problem`: why the cluster did not come back, empty where it did.
     """
 
+    number: int
     kind: Kind
     target: str
     node: str
@@ -60,5 +72,7 @@ class Trial:
     ring: tuple[str, ...] = ()
     touched: tuple[str, ...] = ()
     between: bool = False
+    failovers_ms: list[float] = field(default_factory=list)
+    broken: list[tuple[str, str]] = field(default_factory=list)
     problem: str = ""
     notes: list[str] = field(default_factory=list)

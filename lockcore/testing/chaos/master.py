@@ -16,10 +16,11 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
+from lockcore.core.config import MasterConfig
 from lockcore.core.view import MemberId
 from lockcore.service.clock import boot_ns
 from lockcore.service.master_server import MasterServer
@@ -30,6 +31,10 @@ from lockcore.testing.chaos.facts import FACTS_FILE, lines_of
 if TYPE_CHECKING:
     from lockcore.core.events import EventBatch
     from lockcore.service.own_facts import EventSink
+
+
+GRACE_MS: Final = 20_000
+"""How long fresh grants wait after a loss of state: the longest TTL that anybody asks for here."""
 
 
 def _writer(path: Path) -> EventSink:
@@ -57,6 +62,7 @@ async def run(target: str, data: Path) -> None:
         journal=data / "master.json",
         secret=load_or_create_secret(data / FILE_NAME),
         sink=_writer(data / FACTS_FILE),
+        config=MasterConfig(longest_lease_ms=GRACE_MS),
     )
     await master.start()
     telling = asyncio.get_running_loop().create_task(_tell_views(master))

@@ -66,7 +66,7 @@ class Watched:
 
 def cost_of(trial: Trial, watched: Watched) -> Cost:
     """Measure one trial."""
-    out = Cost()
+    out = Cost(failover_ms=list(trial.failovers_ms))
     probes = watched.probes
     stalls = [(a, b) for a, b in watched.stalls if trial.begun_ns < b and a < trial.quiet_ns]
     for key, samples in probes.items():

@@ -72,7 +72,6 @@ class Lines:
 
     def __init__(self) -> None:
         self._begun_ns = boot_ns()
-        self._number = 0
         self._checked = (0, 0)
 
     def started(self, settings: dict[str, Any], faults: int | None) -> None:
@@ -82,7 +81,6 @@ class Lines:
 
     def begun(self, trial: Trial) -> None:
         """Tell of a fault that begins."""
-        self._number += 1
         self._tell("fault", phase="begun", **self._about(trial))
 
     def over(self, trial: Trial, cost: Cost) -> None:
@@ -114,7 +112,7 @@ class Lines:
             self._tell("failed", exit_code=code, text=text)
 
     def _about(self, trial: Trial) -> dict[str, Any]:
-        return {"number": self._number, "kind": trial.kind.code, "title": trial.kind.value, "target": trial.target}
+        return {"number": trial.number, "kind": trial.kind.code, "title": trial.kind.value, "target": trial.target}
 
     def _tell(self, what: str, /, **fields: Any) -> None:
         line = {"type": what, "at_ms": (boot_ns() - self._begun_ns) // 1_000_000, **fields}

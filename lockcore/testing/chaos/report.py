@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from lockcore.testing.chaos.beliefs import check_beliefs
 from lockcore.testing.chaos.kinds import Kind, Trial
 from lockcore.testing.chaos.measure import Cost, Watched, cost_of, lost_locks
 from lockcore.testing.chaos.tables import as_markdown, as_text, verdict_of
@@ -99,8 +100,13 @@ def judge(
     settings: dict[str, Any], trials: list[Trial], recorded: Recorded, journal: Journal, history: History
 ) -> Report:
     """Check a run's records and measure its trials."""
-    violations = [*check(history), *journal.objections(recorded.calls)]
     lost = lost_locks(recorded.calls)
+    violations = [
+        *check(history),
+        *check_beliefs(recorded.beliefs, recorded.calls),
+        *journal.objections(recorded.calls),
+        *(Violation("I5", f"{call.key} was lost within its lease", (call,)) for call in lost),
+    ]
     rows = {kind: Row(kind.code, kind.value) for kind in Kind}
     outside = Row("", OUTSIDE)
     watched = Watched()
@@ -112,8 +118,11 @@ def judge(
         begun = [trial for trial in trials if trial.begun_ns <= at_ns]
         return rows[begun[-1].kind] if begun else outside
 
+    for trial in trials:
+        rows[trial.kind].violations += len(trial.broken)
     for violation in violations:
         during(max((_moment(record) for record in violation.calls), default=0)).violations += 1
+    violations += [Violation(rule, text) for trial in trials for rule, text in trial.broken]
     for call in lost:
         during(call.returned_ns).locks_lost += 1
     grants = [call for call in recorded.calls if call.did is Did.ACQUIRE and call.ok]
@@ -130,6 +139,7 @@ def judge(
             "deeds": len(history.deeds),
             "writes": len(history.writes),
             "facts": journal.checked,
+            "beliefs": len(recorded.beliefs),
         },
         grants_in_faults=sum(any(t.begun_ns < c.returned_ns < t.settled_ns for t in trials) for c in grants),
         stalls=len(stalls_ms),
