@@ -33,6 +33,7 @@ export class DisturbDialog {
     /** @type {NodeRow | null} */
     this.node = null;
     this.drawn = "";
+    this.sending = false;
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       void this.#send();
@@ -60,7 +61,7 @@ export class DisturbDialog {
     const what = this.#disturbance();
     this.way.disabled = what.kind === "pause";
     this.confirm.textContent = what.kind === "pause" ? `Pause ${label}` : `Isolate ${label}`;
-    this.confirm.disabled = !this.parts.isLive();
+    this.confirm.disabled = this.sending || !this.parts.isLive();
     const others = (this.parts.cluster.view?.members ?? []).filter((m) => m.address !== address && !m.down).length;
     const told = foretell(what, label, { seconds: this.#seconds(), nowMs: Date.now(), others });
     const drawn = JSON.stringify(told);
@@ -86,9 +87,9 @@ export class DisturbDialog {
   }
 
   async #send() {
-    if (this.node === null) return;
+    if (this.node === null || this.sending) return;
     const { kind, ...choices } = this.#disturbance();
-    this.confirm.disabled = true;
+    this.sending = this.confirm.disabled = true;
     this.error.hidden = true;
     try {
       const answer = await post(`/api/nodes/${encodeURIComponent(this.node.label)}/${kind}/`, { ...choices, seconds: this.#seconds() });
@@ -98,7 +99,8 @@ export class DisturbDialog {
       this.error.textContent = error instanceof Error ? error.message : String(error);
       this.error.hidden = false;
     } finally {
-      this.confirm.disabled = false;
+      this.sending = false;
+      this.update();
     }
   }
 }

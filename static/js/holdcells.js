@@ -13,7 +13,7 @@ const WORDS = { resume: "Resume", heal: "Heal" };
 
 /**
  * @typedef {import("./contract.js").NodeRow} NodeRow
- * @typedef {{row: HTMLTableRowElement, state: HTMLElement, node: NodeRow}} Line
+ * @typedef {{row: HTMLTableRowElement, node: NodeRow}} Line
  * @typedef {{badge: HTMLElement, button: HTMLButtonElement | null}} Cell
  */
 
@@ -37,7 +37,6 @@ export class HoldCells {
   /** @param {Line} line @returns {Cell} */
   #add(line) {
     const badge = make("span", { class: "badge hold", "data-tone": "warn" });
-    line.state.after(badge);
     const acts = line.row.querySelector(".acts");
     const button = acts === null ? null : make("button", { type: "button", class: "small disturb" });
     if (button !== null) {
@@ -50,7 +49,9 @@ export class HoldCells {
   }
 
   /** @param {Line} line @param {Cell} cell */
-  #fill({ node }, { badge, button }) {
+  #fill({ node, row }, { badge, button }) {
+    const name = row.cells[0];
+    if (badge.parentNode !== name) name?.append(badge); // the table draws names anew when colours change
     const hold = this.parts.faults.holds.get(node.label);
     badge.hidden = hold === undefined;
     if (hold) setText(badge, holdText(hold, Date.now()), `${hold.text}; asked for by ${hold.who}`);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { disturbable, endOf, Faults, foretell, holdText } from "../../static/js/faults.js";
+import { availability } from "../../static/js/plan.js";
 import { headlineOf } from "../../static/js/rehearse.js";
 import { action, node } from "./helpers.js";
 
@@ -84,4 +85,11 @@ test("a rehearsal that runs says how far it is, and claims no result", () => {
   assert.match(headlineOf(rehearsal({ faults_ms: 0 }), 5_000), /another 15 s; 4,711 facts checked, 0 violations so far/);
   assert.match(headlineOf(rehearsal({ faults_ms: 0 }), 25_000), /then all is judged/);
   assert.match(headlineOf(rehearsal({ state: "failed", detail: "no port", ended_ms: 0 }), 0), /no port \(ada/);
+});
+
+test("a node that is only marked down can still be killed, one without a process cannot", () => {
+  const now = { live: true, actions: [] };
+  assert.ok(availability("kill", node({ state: "down", pid: 7 }), now).enabled);
+  assert.ok(!availability("kill", node({ state: "down", pid: null }), now).enabled);
+  assert.ok(!availability("stop", node({ state: "down", pid: 7 }), now).enabled);
 });
