@@ -109,14 +109,16 @@ def test_what_it_knows_survives_a_restart_of_the_site() -> None:
     assert Checking.objects.get().checked == 2
 
 
-def test_a_violation_that_is_found_again_is_the_same_row() -> None:
-    """A restart replays the events; two recorders may both see it."""
+def test_a_violation_that_is_found_again_is_the_same_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restart replays the events; two recorders may both see it. Nor is it counted as one more without a row."""
+    monkeypatch.setattr(checking, "VIOLATIONS_MAX", 1)
     Desk().take(batch((GRANTED, 1), (GRANTED, 2)))
     desks = [Desk(), Desk()]
     for desk in desks:
         desk.check.note()
     assert Violation.objects.count() == 1
-    assert Checking.objects.get().checked == 2
+    row = Checking.objects.get()
+    assert (row.checked, row.unlisted) == (2, 0)
 
 
 def test_what_was_recorded_while_nobody_judged_is_judged_at_the_next_start() -> None:
@@ -146,6 +148,17 @@ def test_a_gap_before_what_is_replayed_still_excuses(monkeypatch: pytest.MonkeyP
     Desk().take(batch((GRANTED, 1), first=4), batch((GRANTED, 2), first=5))
     assert LockEvent.objects.filter(kind="gap").count() == 1
     Desk()
+    assert not Violation.objects.exists()
+
+
+def test_what_fills_a_hole_after_its_time_is_not_judged_at_the_next_start_either() -> None:
+    """It was excused when it came; a restart must not come to another judgement."""
+    desk = Desk()
+    desk.take(batch((GRANTED, 1)), batch((GRANTED, 3), first=4))
+    JournalWriter().write([batch((RELEASED, 1), (GRANTED, 2), first=2)])
+    Desk()
+    assert LockEvent.objects.count() == 5
+    assert Checking.objects.get().checked == 3, "two grants and the gap"
     assert not Violation.objects.exists()
 
 
