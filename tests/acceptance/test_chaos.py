@@ -159,6 +159,19 @@ def test_a_run_tells_a_program_how_it_goes_on_and_ends_with_it(tmp_path: Path) -
     assert "stdin" in last["text"]
 
 
+def test_a_run_that_nobody_listens_to_any_more_ends(tmp_path: Path) -> None:
+    folder = tmp_path / "chaos"
+    with begun("--out", str(folder), "--seconds", "60", "--progress", "--only", "pause_short") as harness:
+        line_of(harness)
+        assert harness.stdout is not None
+        assert harness.stderr is not None
+        harness.stdout.close()
+        told = harness.stderr.read()
+        assert harness.wait(PATIENCE_S) == 2
+    assert "Traceback" not in told
+    assert processes_of(folder) == []
+
+
 async def test_a_cut_is_silent_in_one_direction_and_loses_nothing() -> None:
     """A connection that closed would be noticed at once: the fault that hurts is the one that says nothing."""
 

@@ -202,14 +202,28 @@ class Cluster:
     async def end_node(self, node: Node) -> None:
         """SIGTERM: it hands over and says goodbye; wait until it has ended."""
         member = self.member(node)
-        if node.process is None:
-            return
+        if node.process is None or node.process.returncode is not None:
+            raise NotReached(f"{node.name} has ended by itself; a node that can leave")
         node.process.terminate()
         async with asyncio.timeout(30):
             await node.process.wait()
         node.process = None
         if member is not None:
             self.gone.add(member)
+
+    async def repair(self, limit_s: float) -> None:
+        """Bring everything back that a fault which went wrong has left broken.
+
+        Raises:
+            NotReached: it does not settle.
+        """
+        self.links.heal()
+        if self._master is None or self._master.returncode is not None:
+            await self.start_master()
+        for node in self.nodes:
+            if node is not self.spare and (node.process is None or node.process.returncode is not None):
+                await self.start_node(node)
+        await self.wait_settled(limit_s)
 
     async def kill_master(self) -> None:
         """SIGKILL."""

@@ -115,10 +115,12 @@ class Double:
         return _Holder(key, "seaweed", self._ask_foreign)
 
     async def _taken(self, holder: _Holder) -> None:
-        """Have a lock be held."""
-        made = await self._call(holder, "", PATIENCE_MS)
-        if not made.ok:
-            raise NotReached(f"{made.client} did not get {made.key} ({made.code or 'no answer'}); a free lock")
+        """Have a lock be held; an attempt that nobody answered may have taken it, and then lasts."""
+        until_ns = boot_ns() + 2 * TTL_MS * NS_PER_MS
+        while not (made := await self._call(holder, "", PATIENCE_MS)).ok:
+            if boot_ns() > until_ns:
+                raise NotReached(f"{made.key} for {made.client} ({made.code or 'no answer'})")
+            await asyncio.sleep(RENEW_S)
 
     async def _keep(self, holder: _Holder) -> None:
         """Renew until cancelled; measure how long that was not possible after the deaths (D1)."""

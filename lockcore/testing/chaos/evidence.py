@@ -6,6 +6,7 @@ Elsewhere: who writes it (client, watching, store), the rules (lockcore.testing.
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -37,8 +38,9 @@ def _read(path: Path) -> list[Deed]:
     node, incarnation = json.loads(lines[0])
     out = []
     for line in lines[1:]:
-        at_ns, what, *rest = json.loads(line)
-        out.append(Deed(at_ns, node, incarnation, Act(what), *rest))
+        at_ns, what, key, *rest = json.loads(line)
+        # There are millions of them, about some hundred keys.
+        out.append(Deed(at_ns, node, incarnation, Act(what), sys.intern(key), *rest))
     return out
 
 

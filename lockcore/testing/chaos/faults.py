@@ -85,9 +85,19 @@ class Faults:
             trial.problem = str(error) or type(error).__name__
         trial.settled_ns = boot_ns()
         trial.healed_ns = trial.healed_ns or trial.settled_ns
+        if trial.problem:
+            trial.hopeless = not await self._repaired()
         await asyncio.sleep(self._draw.uniform(*QUIET_S))
         trial.quiet_ns = boot_ns()
         return trial
+
+    async def _repaired(self) -> bool:
+        """Bring everything back that a fault which went wrong has left broken; say whether it is."""
+        try:
+            await self._cluster.repair(CONVERGE_S)
+        except NotReached:
+            return False
+        return True
 
     def _draw_trial(self, kind: Kind) -> Trial:
         cluster = self._cluster
@@ -190,8 +200,9 @@ class Faults:
     async def _leave(self, _: Trial, node: Node) -> None:
         """Have a node leave; if another one had joined, its place is the spare one now, otherwise it comes back."""
         cluster = self._cluster
+        crowded = cluster.spare.process is not None
         await cluster.end_node(node)
-        if cluster.spare.process is not None:
+        if crowded:
             cluster.spare = node
             return
         await cluster.wait_settled(CONVERGE_S)

@@ -57,6 +57,7 @@ class Trial:
     `failovers_ms`: what the fault itself has measured, where probes cannot.
     `broken`: rules, and how the fault itself has seen them broken.
     `problem`: why the cluster did not come back, empty where it did.
+    `hopeless`: it could not be brought back for the next fault either.
     """
 
     number: int
@@ -75,4 +76,5 @@ class Trial:
     failovers_ms: list[float] = field(default_factory=list)
     broken: list[tuple[str, str]] = field(default_factory=list)
     problem: str = ""
+    hopeless: bool = False
     notes: list[str] = field(default_factory=list)

@@ -197,12 +197,15 @@ class Run:
         trials: list[Trial] = []
         for together in rounds(draw, settings.only):
             late = not settings.trials and (boot_ns() - begun_ns) / 1e9 >= settings.seconds
-            if late or len(trials) == self._wanted() or any(trial.problem for trial in trials):
-                break  # after a problem whatever follows would be a second fault
+            if late or len(trials) == self._wanted() or any(trial.hopeless for trial in trials):
+                break
             first, *riders = together
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._try([first], faults, trials))
-                group.create_task(self._try(riders, faults, trials, RIDE_S))
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._try([first], faults, trials))
+                    group.create_task(self._try(riders, faults, trials, RIDE_S))
+            except ExceptionGroup as errors:
+                raise errors.exceptions[0] from None
         return sorted(trials, key=lambda trial: trial.begun_ns)
 
     async def _try(self, kinds: list[Kind], faults: Faults, trials: list[Trial], after_s: float = 0) -> None:
