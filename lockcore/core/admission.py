@@ -53,7 +53,7 @@ def _learn(state: MasterState, message: msg.Register) -> None:
         return
     state.ledger.raise_numbers(max(view.number, view.version))
     known = state.view
-    if known is None or view.number > known.number:
+    if known is None or view.number > known.number or state.ledger.is_foreign(view, state.now):
         state.unknown_past = True
         state.restart_stabilisation(state.config.node_lease_ms + state.config.margin_ms)
 

@@ -41,6 +41,7 @@ class MasterCore:
         journal: what msg.Persist last held, or None where there is none.
         now: when this life begins.
         unknown_past: there was a journal, and it is lost.
+        boot_id: of the boot in which `now.boot_ns` counts; None where that is always the same.
     """
 
     def __init__(
@@ -50,11 +51,15 @@ class MasterCore:
         now: msg.Instant | None = None,
         *,
         unknown_past: bool = False,
+        boot_id: str | None = None,
     ) -> None:
         """Remember what the journal knows."""
         now = now or msg.Instant(0, 0)
-        ledger = Ledger.load(journal, now)
+        ledger = Ledger.load(journal, now, boot_id)
         self._state = MasterState(config or MasterConfig(), ledger, now, now.boot_ns, unknown_past)
+        if unknown_past:
+            # Nodes of which it does not know may serve until their node leases end.
+            self._state.restart_stabilisation(self._state.config.node_lease_ms + self._state.config.margin_ms)
         for member in ledger.view.up.values() if ledger.view else ():
             self._state.roster.nodes[member] = Node(member, acked_ns=now.boot_ns)
 
@@ -193,6 +198,8 @@ class MasterCore:
             return
         state.stabilise_ns = None
         members = self._planned_members()
+        if state.view is None and not members:
+            return  # the first to want in starts the delay
         if state.view is None or members != state.view.members or state.unknown_past:
             state.publish(members, None)
 

@@ -16,7 +16,7 @@ import logging
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from lockcore.core.limits import NS_PER_MS
+from lockcore.core.limits import NS_PER_MS, NS_PER_S
 from lockcore.core.messages import (
     Closed,
     ConnectionLost,
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 TICK_GAP_NS: Final = 5 * NS_PER_MS
 """A timer never fires sooner: a core that asks for the past must not keep the loop from everybody else."""
+WRITE_AGAIN_NS: Final = NS_PER_S
+"""After a journal that could not be written; until it is, a restart costs a grace everywhere."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +67,8 @@ class MasterShell:
         self._subscribers: list[Callable[[View, bool], None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at_ns = 0
+        self._unwritten: dict[str, object] | None = None
+        self._write_again_ns = 0
 
     def connect(self) -> tuple[int, Outbox]:
         """Number a node's connection; return it and where its messages wait."""
@@ -125,13 +129,19 @@ class MasterShell:
                 if outbox is not None:
                     outbox.close()
             case Persist(journal):
-                self._journal.write(journal)
+                self._write(journal)
             case Publish(view, settled):
                 self._publish(view, settled=settled)
             case Emit(event):
                 self._facts.append((event,))
             case Closed():
                 self.closed.set()
+
+    def _write(self, journal: dict[str, object]) -> None:
+        """Write the journal, or keep it until it can be written."""
+        written = self._journal.write(journal)
+        self._unwritten = None if written else journal
+        self._write_again_ns = clock.boot_ns() + WRITE_AGAIN_NS
 
     def _publish(self, view: View, *, settled: bool) -> None:
         what = "settled" if settled else f"published: {len(view.up)} of {len(view.members)} members up"
@@ -151,4 +161,6 @@ class MasterShell:
 
     def _tick(self) -> None:
         self._timer = None
+        if self._unwritten is not None and clock.boot_ns() >= self._write_again_ns:
+            self._write(self._unwritten)
         self.give(Tick())

@@ -116,6 +116,43 @@ def test_a_master_without_a_journal_waits_out_the_longest_lease() -> None:
     assert new.view.graces == ()
 
 
+def test_a_master_that_lost_its_journal_waits_for_those_it_does_not_know() -> None:
+    """Their node leases may run still: a newcomer must not be alone in a ring beside theirs."""
+    desk = Desk(unknown_past=True)
+    desk.join("c:3")
+    desk.live(SILENT_MS - 100)
+    assert desk.views() == []
+    desk.live(200)
+    assert desk.up() == {"c:3"}
+    assert owed(desk.view) == EVERYWHERE
+
+
+def test_a_master_that_lost_its_journal_publishes_nothing_without_a_node() -> None:
+    desk = Desk(unknown_past=True)
+    desk.live(2 * SILENT_MS)
+    assert desk.views() == []
+    desk.join("c:3")
+    desk.live(1_200)
+    assert owed(desk.view) == EVERYWHERE
+
+
+def test_nodes_of_a_past_that_a_new_master_did_not_know_of_come_with_a_grace() -> None:
+    """G4: somebody emptied the folder; its first view is newer than theirs, and must not be believed for that."""
+    old = Desk()
+    old.start("a:1", "b:2")
+    new = old.restarted(with_journal=False)
+    new.join("c:3")
+    new.live(1_200)
+    assert new.up() == {"c:3"}
+    first = new.view
+    come_back(old, new, "a:1")
+    new.live(SILENT_MS + 1_000)
+    assert new.up() == {"a:1", "c:3"}
+    assert owed(new.view) == EVERYWHERE
+    assert new.view.previous == 0
+    assert first.graces == ()
+
+
 def test_a_first_start_owes_nothing() -> None:
     """An empty cluster has no past: its first lock is granted at once."""
     desk = Desk()
