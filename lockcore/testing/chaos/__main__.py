@@ -10,8 +10,9 @@ With `--progress` each line on stdout is one JSON object with `type` and `at_ms`
      "failover_ms":93 | null,"problem":"","notes":[…]}
     {"type":"checked","events":4711,"violations":0}                                       where that has changed
     {"type":"report","exit_code":0,"verdict":"…","trials":9,"violations_found":0,
-     "violations":[{"rule","text","records":[…]}] (the first 50),"lost":0,"bound_percent":33.3 | null,"rows":[{"kind","title","trials","violations","locks_lost","failover_p50_ms",
-     "failover_p99_ms","failover_samples","set_aside","unavailable_mean_ms","not_settled", …}],"folder":"…","text":"…"}
+     "violations":[{"rule","text","records":[…]}] (at most 1,000),"lost":0,"bound_percent":33.3 | null,
+     "rows":[{"kind","title","trials","violations","locks_lost","failover_p50_ms","failover_p99_ms",
+     "failover_samples","set_aside","unavailable_mean_ms","not_settled", …}],"folder":"…","text":"…"}
     {"type":"failed","exit_code":2,"text":"…"}                                            instead of a report
 
 `seconds` (or `faults`, where trials were asked for; the other is null) says how much there is to come; faults begin

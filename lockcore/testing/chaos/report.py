@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lockcore.testing.chaos.beliefs import check_beliefs
 from lockcore.testing.chaos.kinds import Kind, Trial
 from lockcore.testing.chaos.measure import Cost, Watched, cost_of, lost_locks
-from lockcore.testing.chaos.tables import VIOLATIONS_TOLD_MAX, as_markdown, as_text, verdict_of
+from lockcore.testing.chaos.tables import as_markdown, as_text, verdict_of
 from lockcore.testing.history import Call, Did, History, Violation, check
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 OUTSIDE: Final = "(no fault)"
 RULE_OF_THREE: Final = 3
+VIOLATIONS_MAX: Final = 1_000
+"""So many are told to a program, in one line of less than a megabyte or two."""
 
 
 @dataclass(slots=True)
@@ -189,7 +191,7 @@ def summary(report: Report) -> dict[str, Any]:
         "trials": whole.trials,
         "violations": [
             {"rule": v.rule, "text": v.text, "records": [str(record) for record in v.calls]}
-            for v in report.violations[:VIOLATIONS_TOLD_MAX]
+            for v in report.violations[:VIOLATIONS_MAX]
         ],
         "violations_found": len(report.violations),
         "lost": len(report.lost),
