@@ -44,6 +44,7 @@ HARNESS: Final = "harness"
 PROBE: Final = "probe"
 BELIEFS_MAX: Final = 20_000
 CHECK_S: Final = 0.5
+RIVAL_MS: Final = 2_000
 HELD: Final = 12
 """Locks that programs hold which are stopped, or cut off."""
 
@@ -161,8 +162,9 @@ class Run:
         every = Plan("", 0, 0, settings.keys, settings.seed, settings.belief, store=store)
         plans = [replace(every, name=f"worker{i}", workers=share) for i in range(PROCESSES)]
         plans.append(replace(every, name=PROBE, probes=settings.probes))
-        # Others want what the holders hold, or nothing could be lost to them.
-        plans.append(replace(every, name="rivals", workers=HELD // 3, keys=HELD, prefix=HOLDERS, ttls_ms=TTLS_MS[:1]))
+        # Others want what the holders hold, or nothing could be lost to them; they do not keep it for long.
+        rivals = replace(every, name="rivals", workers=HELD // 3, keys=HELD, prefix=HOLDERS)
+        plans.append(replace(rivals, ttls_ms=TTLS_MS[:1], hold_ms_max=RIVAL_MS))
         for plan in plans:
             await cluster.start_clients(plan)
         holders = replace(every, name=HOLDERS, keys=HELD, prefix=HOLDERS)
@@ -216,8 +218,8 @@ class Run:
             self._look()
             if kind in OF_HOLDERS:
                 since_ns = trial.begun_ns - JUST_NOW_NS
-                held = {b.key for b in self._beliefs if since_ns <= b.at_ns <= trial.begun_ns}
-                trial.notes.append(f"{len(held)} locks held at its beginning")
+                trial.held = len({b.key for b in self._beliefs if since_ns <= b.at_ns <= trial.begun_ns})
+                trial.notes.append(f"{trial.held} locks held at its beginning")
             self._voice.over(trial, cost_of(trial, self._watched))
 
     # --- what is seen meanwhile --------------------------------------------------------------
