@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--belief", type=float, default=1.0, help="trust locks so many times their TTL: above 1 is wrong"
     )
-    parser.add_argument("--patch", default="", help="module:function that takes a rule out of each node, for tests")
+    parser.add_argument("--patch", default="", help="module:function that takes rules out, for tests")
     parser.add_argument("--only", default="", help=f"kinds of faults, by comma: {', '.join(k.code for k in Kind)}")
     return parser
 

@@ -63,6 +63,7 @@ class Plan:
         ttls_ms: what workers ask for.
         hold_ms_max: how long a worker keeps a lock at most.
         store: where they write what they do under a lock.
+        patch: what is taken out of programs that hold locks (unsafe).
         out: file for what they do and are told.
         routes: gRPC target of a node -> the proxy through which it is reached.
     """
@@ -77,6 +78,7 @@ class Plan:
     ttls_ms: tuple[int, ...] = TTLS_MS
     hold_ms_max: int = HOLD_MS_MAX
     store: str = ""
+    patch: str = ""
     out: str = ""
     routes: dict[str, str] = field(default_factory=dict)
 

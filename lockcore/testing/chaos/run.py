@@ -62,7 +62,7 @@ class Settings:
         durability: of the nodes.
         belief: how many times its TTL a client trusts a lock; above 1 the judge has to object.
         only: kinds of faults to draw from; empty: all.
-        patch: `module:function` that takes a rule out of each node: the judge has to object.
+        patch: `module:function` that takes a rule out of nodes and holders: the judge has to object.
         workers: clients that contend, all together.
         keys: locks that they contend for.
         probes: locks that are renewed all the time, to measure.
@@ -159,7 +159,7 @@ class Run:
     async def _start_clients(self) -> list[str]:
         settings, cluster, store = self._settings, self._cluster, self._store.target
         share = settings.workers // PROCESSES
-        every = Plan("", 0, 0, settings.keys, settings.seed, settings.belief, store=store)
+        every = Plan("", 0, 0, settings.keys, settings.seed, settings.belief, store=store, patch=settings.patch)
         plans = [replace(every, name=f"worker{i}", workers=share) for i in range(PROCESSES)]
         plans.append(replace(every, name=PROBE, probes=settings.probes))
         # Others want what the holders hold, or nothing could be lost to them; they do not keep it for long.
