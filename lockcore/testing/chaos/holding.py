@@ -81,10 +81,12 @@ class Asking:
     def _note(self, made: Call, answer: Answer) -> None:
         if answer.result is None:
             return
-        made.invoked_ns = answer.sent_ns
         made.ok = isinstance(answer.result, Granted | Released)
         if isinstance(answer.result, Granted):
             granted = answer.result
+            made.invoked_ns = (
+                answer.sent_ns
+            )  # a lease counts from the attempt that was answered, an unlock from the first
             made.generation, made.seq, made.token = granted.generation, granted.seq, granted.token
             self._generations[granted.token] = granted.generation
         elif not made.ok:
