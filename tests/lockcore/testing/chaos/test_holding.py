@@ -9,7 +9,7 @@ from lockcore.client.clock import boot_ns
 from lockcore.client.machine import Answer
 from lockcore.client.pool import Pool
 from lockcore.client.route import Route
-from lockcore.core.operations import Granted, Lock, Operation, Result, Unlock
+from lockcore.core.operations import Granted, Lock, Operation, Released, Result, Unlock
 from lockcore.testing.chaos import holding
 from lockcore.testing.chaos.records import Recorder, read_all
 
@@ -20,11 +20,11 @@ async def test_a_lease_counts_from_the_attempt_that_was_answered_and_an_unlock_f
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who has asked to unlock holds nothing any more, however often it has to ask again."""
-    answers: list[Result | None] = [Granted("lr1.x", "ada", 7, 1, 3_000), None]
+    answers: list[Result] = [Granted("lr1.x", "ada", 7, 1, 3_000), Released()]
     sent_ns = boot_ns() + SECOND_NS  # a second attempt, later
 
     async def answered(_pool: Pool, _route: Route, _operation: Operation, _deadline_ns: int) -> Answer:
-        return Answer(answers.pop(0) or holding.Released(), sent_ns)
+        return Answer(answers.pop(0), sent_ns)
 
     monkeypatch.setattr(holding, "call", answered)
     recorder = Recorder(tmp_path / "one.ndjson")
