@@ -4,8 +4,6 @@ Invariants
   M1  The journal is written before any later effect of a step is carried out.
   M2  An exception in one step or effect is logged and counted; the master
       goes on.
-  M3  One incarnation speaks on one connection: a newer one ends the older,
-      so that a node which was replaced notices and registers again.
 Elsewhere: decisions (lockcore.core.master), streams (master_services).
 """
 
@@ -22,7 +20,6 @@ from lockcore.core.messages import (
     ConnectionLost,
     Disconnect,
     Emit,
-    FromNode,
     MasterEffect,
     MasterInput,
     Persist,
@@ -39,8 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lockcore.core.master import MasterCore
-    from lockcore.core.messages import Register
-    from lockcore.core.view import MemberId, View
+    from lockcore.core.view import View
     from lockcore.service.journal_file import JournalFile
     from lockcore.service.own_facts import OwnFacts
 
@@ -62,7 +58,6 @@ class MasterShell:
         self._journal = journal
         self._facts = facts
         self._connections: dict[int, Outbox] = {}
-        self._speakers: dict[MemberId, int] = {}
         self._numbers = count(1)
         self._subscribers: list[Callable[[View, bool], None]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -76,18 +71,8 @@ class MasterShell:
         outbox = self._connections[number] = Outbox()
         return number, outbox
 
-    def register(self, number: int, message: Register) -> None:
-        """Pass on who speaks on a connection; end another one of the same incarnation (M3)."""
-        older = self._connections.get(self._speakers.get(message.member, 0))
-        self._speakers[message.member] = number
-        self.give(FromNode(number, message))
-        if older is not None:
-            _log.warning("%s has registered again: its older connection ends", message.member.address)
-            older.close()
-
     def disconnect(self, number: int) -> None:
         """Say that a node's connection has ended."""
-        self._speakers = {member: speaker for member, speaker in self._speakers.items() if speaker != number}
         if self._connections.pop(number, None) is not None:
             self.give(ConnectionLost(number))
 
