@@ -47,7 +47,7 @@ LEFT_TO_EXPIRE: Final = 0.1
 LATE_S: Final = 1.0
 PROBE_TTL_MS: Final = 20_000
 PROBE_ATTEMPT_MS: Final = 100
-PROBE_PAUSE_S: Final = 0.04
+PROBE_PAUSE_S: Final = 0.09
 PROBE_RETRY_S: Final = 0.01
 
 

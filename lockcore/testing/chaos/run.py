@@ -55,7 +55,7 @@ class Settings:
 
     Attributes:
         seconds: how long faults are begun; the last one is ended in order.
-        trials: so many of each kind instead, in rounds; 0: as many as the time allows.
+        trials: at most so many of each kind, in rounds; 0: as many as the time allows.
         seed: of the faults and the clients. Real processes keep their own time: it repeats what is done, not what
             comes of it.
         nodes: how many at the beginning.
@@ -83,7 +83,7 @@ class Settings:
     def told(self) -> dict[str, Any]:
         """Return them for a report."""
         kinds = ",".join(kind.code for kind in self.only) or "all"
-        return asdict(self) | {"seconds": None if self.trials else self.seconds, "only": kinds}
+        return asdict(self) | {"only": kinds}
 
 
 def rounds(draw: random.Random, only: tuple[Kind, ...]) -> Iterator[tuple[Kind, ...]]:
@@ -198,7 +198,7 @@ class Run:
         begun_ns = boot_ns()
         trials: list[Trial] = []
         for together in rounds(draw, settings.only):
-            late = not settings.trials and (boot_ns() - begun_ns) / 1e9 >= settings.seconds
+            late = (boot_ns() - begun_ns) / 1e9 >= settings.seconds
             if late or len(trials) == self._wanted() or any(trial.hopeless for trial in trials):
                 break
             first, *riders = together
