@@ -83,7 +83,7 @@ def _with_lock(found: dict[str, Any]) -> dict[str, Any] | None:
 def test_nodes_and_locks_outlive_a_crash_of_the_site(running: Running) -> None:
     """SIGKILL of the site, a new site in the same folder: same processes, same holder, same generation, no gap."""
     before = {node["label"]: (node["pid"], node["incarnation"]) for node in running.status()["nodes"]}
-    with lockcore.connect(running.target) as client, client.lock("kept", ttl=10.0, owner="ada") as lock:
+    with lockcore.connect(running.target) as client, client.lock("kept", ttl=40.0, owner="ada") as lock:
         generation = lock.generation
         running.process.kill()
         running.process.wait()
@@ -178,7 +178,7 @@ def test_a_node_is_small(unharmed: Running) -> None:
 def test_an_unattended_lock_keeps_its_generation_over_a_crash_of_the_site(running: Running) -> None:
     """Nobody renews it meanwhile, and its holder comes back with the token."""
     with lockcore.connect(running.target) as client:
-        grant = client.acquire("unattended", ttl=20.0, owner="ada")
+        grant = client.acquire("unattended", ttl=60.0, owner="ada")
         assert isinstance(grant, Granted)
         running.process.kill()
         running.process.wait()
