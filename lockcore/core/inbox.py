@@ -113,7 +113,7 @@ def _take_replica(state: NodeState, batch: PeerBatch, record: LeaseRecord) -> Ou
     if outcome is Outcome.ACCEPTED and known is not None and known.serving:
         lease = state.table.get(record.key)
         if lease is not None:
-            lease.serving = False
+            state.table.serve(lease, serving=False)
         if known.live(state.now.boot_ns):
             state.emit(EventKind.DEMOTED, known, batch.sender.address, "the new primary has it")
     elif outcome is Outcome.STALE:
@@ -184,7 +184,7 @@ def _transfer_delivered(state: NodeState, item: Delivered, peer: str) -> None:
     if item.outcome is Outcome.STALE:
         state.table.drop(item.key)
     elif lease.serving:
-        lease.serving = False
+        state.table.serve(lease, serving=False)
         if lease.live(state.now.boot_ns):
             state.emit(EventKind.DEMOTED, lease, peer, "handed over")
 

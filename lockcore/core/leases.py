@@ -88,6 +88,7 @@ class LeaseTable:
         self.floor = 0
         self._leases: dict[str, Lease] = {}
         self._deadlines: list[tuple[int, str, int, int]] = []
+        self._held = {True: 0, False: 0}
 
     def __len__(self) -> int:
         """Return how many keys are known, tombstones included."""
@@ -100,6 +101,20 @@ class LeaseTable:
     def get(self, key: str) -> Lease | None:
         """Return what is known of a key."""
         return self._leases.get(key)
+
+    def held(self, *, serving: bool) -> int:
+        """Return how many locks are held that this node serves, or has a copy of.
+
+        As of the last `expire`. Counted as they change: the table is large,
+        and heartbeats are many.
+        """
+        return self._held[serving]
+
+    def serve(self, lease: Lease, *, serving: bool) -> None:
+        """Begin or end to act as a lease's primary."""
+        self._count(lease, -1)
+        lease.serving = serving
+        self._count(lease, 1)
 
     def raise_floor(self, generation: int) -> None:
         """Never grant this generation, nor one below it (L2)."""
@@ -123,8 +138,7 @@ class LeaseTable:
             tenure=tenure,
         )
         lease.token = self._token(lease, now)
-        self._leases[key] = lease
-        self._watch(lease)
+        self._put(lease)
         return lease
 
     def renew(self, lease: Lease, ttl_ms: int, shown_seq: int, now: Instant) -> None:
@@ -141,6 +155,7 @@ class LeaseTable:
     def release(self, lease: Lease) -> None:
         """Turn a lease into a tombstone."""
         lease.seq = self._next_seq(lease)
+        self._count(lease, -1)
         lease.gone = True
         self._watch(lease)
 
@@ -161,8 +176,7 @@ class LeaseTable:
             tenure=tenure,
         )
         lease.token = self._token(lease, now)
-        self._leases[key] = lease
-        self._watch(lease)
+        self._put(lease)
         return lease
 
     def accepts(self, lease: Lease, token: str) -> int | None:
@@ -195,13 +209,15 @@ class LeaseTable:
             confirmed_seq=record.confirmed_seq,
             gone=record.gone,
         )
-        self._leases[record.key] = lease
-        self._watch(lease)
+        self._put(lease)
         return Outcome.ACCEPTED
 
     def drop(self, key: str) -> None:
         """Forget a key."""
-        self._leases.pop(key, None)
+        lease = self._leases.get(key)
+        if lease is not None:
+            self._count(lease, -1)
+            del self._leases[key]
 
     # --- time ---------------------------------------------------------------------
 
@@ -223,11 +239,25 @@ class LeaseTable:
                     continue
             elif now_ns >= lease.expires_ns:
                 ended.append(replace(lease))
+                self._count(lease, -1)
                 lease.gone = True
             self._watch(lease)
         return ended
 
     # --- inside -------------------------------------------------------------------
+
+    def _put(self, lease: Lease) -> None:
+        known = self._leases.get(lease.key)
+        if known is not None:
+            self._count(known, -1)
+        self._leases[lease.key] = lease
+        self._count(lease, 1)
+        self._watch(lease)
+
+    def _count(self, lease: Lease, change: int) -> None:
+        """Count a lease of this table in or out, before or after it changes; tombstones do not count."""
+        if not lease.gone and self._leases.get(lease.key) is lease:
+            self._held[lease.serving] += change
 
     def _next_seq(self, lease: Lease) -> int:
         """Continue above the view in which this node took the lock over.

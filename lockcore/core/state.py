@@ -96,7 +96,7 @@ class NodeState:
 
     def begin_serving(self, lease: Lease) -> None:
         """Act as the lease's primary from this view on."""
-        lease.serving = True
+        self.table.serve(lease, serving=True)
         lease.tenure = self.view_number
 
     @property

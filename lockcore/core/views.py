@@ -100,10 +100,10 @@ def _rehome(state: NodeState, lease: Lease, undelivered: bool) -> None:  # noqa:
     primary, backup = state.owners_at(lease.position)
     waited_for = undelivered or lease.key in state.desk.pending
     if not state.is_up and not state.leaving:
-        lease.serving = False
+        state.table.serve(lease, serving=False)
     elif primary == state.me.address and state.is_up:
         if not state.handover.ready(lease.position):
-            lease.serving = False  # somebody may know better: promoted when sealed
+            state.table.serve(lease, serving=False)  # somebody may know better: promoted when sealed
         elif lease.serving and (waited_for or backup is None or _must_replicate(state, lease)):
             state.spread(lease)
     elif primary in state.links and (waited_for or lease.serving or state.handover.must_hand_over(lease)):
