@@ -111,6 +111,13 @@ def test_rules_that_are_taken_out_of_real_processes_are_missed(tmp_path: Path) -
     assert "VIOLATION of I9" in printed
 
 
+def test_an_answer_that_did_not_wait_for_the_backup_is_found(tmp_path: Path) -> None:
+    """`durability = "async"` is what SeaweedFS does; the judge must see that one death may then take a lock with it."""
+    code, report, printed = chaos(tmp_path / "chaos", "--trials", "1", "--only", "pause_short", "--durability", "async")
+    assert code == 1, printed
+    assert "I12" in {violation["rule"] for violation in report["violations"]}
+
+
 def test_clients_that_trust_a_lock_for_too_long_are_found(tmp_path: Path) -> None:
     """A judge that never objects proves nothing: holds that last three times their TTL must overlap."""
     code, report, printed = chaos(

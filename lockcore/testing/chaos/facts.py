@@ -133,6 +133,8 @@ class Journal:
     def objections(self, calls: Iterable[Call]) -> list[Violation]:
         """Return what is wrong with the facts, and grants that a client was told of and no fact tells of."""
         out = [Violation(c.rule, f"facts: {c.text} ({c.first}; {c.second})") for c in self.found]
+        for (source, incarnation), number in self.missing.items():
+            out.append(Violation("facts", f"facts: {number} of {source} (incarnation {incarnation}) never came"))
         for call in calls:
             if call.did is Did.ACQUIRE and call.ok and (call.key, call.generation) not in self.granted:
                 text = f"facts: no node tells of the grant of {call.key}, generation {call.generation}"

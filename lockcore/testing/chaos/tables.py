@@ -12,7 +12,7 @@ from lockcore.testing.history import Call
 if TYPE_CHECKING:
     from lockcore.testing.chaos.report import Report, Row
 
-RULES: Final = "I1 to I7, I9, I10"
+RULES: Final = "I1 to I7, I9, I10, I12"
 VIOLATIONS_TOLD_MAX: Final = 50
 
 

@@ -48,9 +48,10 @@ def test_a_grant_that_a_client_was_told_of_and_no_fact_tells_of_is_an_objection(
     assert [v.calls for v in journal.objections(calls)] == [(calls[1],)]
 
 
-def test_numbers_that_never_came_are_counted(tmp_path: Path) -> None:
+def test_facts_that_never_came_are_an_objection(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     journal.take(granted(1, 7))
     journal.take(granted(4, 8, 2))
     assert journal.missing == {(NODE.address, NODE.incarnation): 2}
     assert journal.violations == 0
+    assert [v.rule for v in journal.objections([])] == ["facts"]
