@@ -7,13 +7,15 @@ Invariants
       if it is newer than what is known (W4, W5, W9, W10).
   I3  A lock is handed over when the receiver has accepted exactly the state
       this node still has; otherwise it is sent again.
-Elsewhere: building batches (outbox), completeness (handover).
+Elsewhere: building batches (outbox), completeness (handover), sessions
+(keeping), queues (queueing).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lockcore.core import keeping, queueing
 from lockcore.core.events import EventKind
 from lockcore.core.limits import NS_PER_MS, REQUEST_TIMEOUT_MS_MAX
 from lockcore.core.messages import (
@@ -23,13 +25,14 @@ from lockcore.core.messages import (
     ForwardReply,
     LeaseRecord,
     Lock,
+    Move,
     Outcome,
     PeerAck,
     PeerBatch,
     PeerMessage,
     SendPeer,
 )
-from lockcore.core.outbox import Delivered, Part
+from lockcore.core.outbox import Delivered, Part, Told
 from lockcore.core.requests import Request
 from lockcore.core.ring import position_of
 from lockcore.core.serving import begin, handle, pass_on
@@ -67,12 +70,14 @@ def _take_batch(state: NodeState, batch: PeerBatch) -> None:
     state.last_lsn[batch.sender] = batch.lsn
     if batch.seal is not None:
         state.table.raise_floor(batch.seal.floor)
+    sessions = tuple(state.sessions.merge(record, state.now.boot_ns) for record in batch.sessions)
     replicas = tuple(_take_replica(state, batch, record) for record in batch.replicas)
     transfers = tuple(_take_transfer(state, batch, record) for record in batch.transfers)
     if batch.seal is not None:
         state.handover.take_seal(batch.sender, batch.seal)
-    _acknowledge(state, batch, BatchStatus.OK, replicas, transfers)
+    _acknowledge(state, batch, BatchStatus.OK, replicas, transfers, sessions)
     for record in batch.transfers:
+        queueing.revive(state, record.key)
         for request in state.desk.unpark(record.key):
             handle(state, request)
     if batch.seal is not None:
@@ -88,15 +93,16 @@ def _standing(state: NodeState, batch: PeerBatch) -> BatchStatus:
     return BatchStatus.OK if state.serving() else BatchStatus.NOT_SERVING
 
 
-def _acknowledge(
+def _acknowledge(  # noqa: PLR0913, PLR0917 - three kinds of records, three answers
     state: NodeState,
     batch: PeerBatch,
     status: BatchStatus,
     replicas: tuple[Outcome, ...] = (),
     transfers: tuple[Outcome, ...] = (),
+    sessions: tuple[Outcome, ...] = (),
 ) -> None:
     view = batch.view if status is BatchStatus.OK else state.view_number
-    ack = PeerAck(state.me, batch.sender, view, batch.lsn, status, replicas, transfers, state.table.floor)
+    ack = PeerAck(state.me, batch.sender, view, batch.lsn, status, replicas, transfers, state.table.floor, sessions)
     state.out.append(SendPeer(batch.sender.address, ack))
 
 
@@ -149,7 +155,9 @@ def _take_ack(state: NodeState, ack: PeerAck) -> None:
         # later primary, which must win.
         state.table.raise_floor(ack.floor)
     for item in link.acknowledge(ack, state.now.boot_ns):
-        if item.part is Part.REPLICA:
+        if isinstance(item, Told):
+            keeping.told(state, item, ack.sender.address)
+        elif item.part is Part.REPLICA:
             _replica_delivered(state, item)
         else:
             _transfer_delivered(state, item, ack.sender.address)
@@ -188,7 +196,7 @@ def _ask_heir(state: NodeState, item: Delivered, peer: str) -> None:
     """
     for pending in state.desk.pending.get(item.key, []):
         request = pending.request
-        if pending.order > item.order or request is None or not isinstance(request.operation, Lock):
+        if pending.order > item.order or request is None or not isinstance(request.operation, Lock | Move):
             continue
         pending.request = None
         if request.forwarded:
@@ -214,5 +222,5 @@ def _take_forward_reply(state: NodeState, reply: ForwardReply) -> None:
     if request is None or request.target != reply.sender.address:
         return
     del state.desk.forwards[reply.forward_id]
-    moved_to = reply.result.moved_to or reply.sender.address
+    moved_to = getattr(reply.result, "moved_to", "") or reply.sender.address
     state.answer(request, with_moved_to(reply.result, moved_to))

@@ -47,6 +47,22 @@ PEER_BATCH_RECORDS_MAX: Final = 256
 TOMBSTONE_MARGIN_MS: Final = 10_000
 """Copies count their lease from receipt; so much later can a late one die."""
 
+SESSION_MS_MIN: Final = 1_000
+SESSION_LINGER_MS: Final = 1_000
+"""So long after its lease a session's locks stay, for a successor that can prove to be one (SETLK_MIGRATE)."""
+SESSIONS_MAX: Final = 20_000
+SESSION_LABEL_BYTES_MAX: Final = 255
+SESSION_ID_BYTES_MAX: Final = 128
+SESSION_KEYS_MAX: Final = 200_000
+"""What one session may hold and wait for at one node."""
+WAITERS_MAX: Final = 1_000
+"""Waiters of one key: they travel with each change of it, some 60 bytes each."""
+WAIT_MS_MAX: Final = 86_400_000
+LOCK_DELAY_MS_MAX: Final = 60_000
+ANSWERS_KEPT: Final = 8
+"""Of each key, the last answers that a retry may still ask for."""
+WATCHES_MAX: Final = 20_000
+
 PARKED_MAX: Final = 2_000
 PENDING_MAX: Final = 20_000
 FORWARDS_MAX: Final = 20_000

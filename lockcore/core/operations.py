@@ -1,6 +1,7 @@
 """What clients ask of a lock, and what they are answered.
 
-Elsewhere: how it travels (messages, wire), who decides (serving).
+Elsewhere: how it travels (messages, wire), who decides (serving, queueing,
+keeping), sessions (sessions).
 """
 
 from __future__ import annotations
@@ -8,35 +9,133 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+# --- sessions ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SessionId:
+    """One life of a session; opened again after a loss it has a new incarnation."""
+
+    id: str
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionProof:
+    """What a client shows to act in a session. The secret is never logged."""
+
+    id: str
+    incarnation: int
+    secret: str
+
+    @property
+    def ref(self) -> SessionId:
+        """The identity without the secret."""
+        return SessionId(self.id, self.incarnation)
+
+    def __repr__(self) -> str:
+        return f"SessionProof({self.id!r}, {self.incarnation})"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """Begin a session of `ttl_ms`. `label` is shown to people.
+
+    `again`: one that was lost, or is to be taken over; the new one has its id
+    and the next incarnation.
+    """
+
+    label: str
+    ttl_ms: int
+    again: SessionProof | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAlive:
+    """Extend everything that the session holds, at every node.
+
+    `ttl_ms` and `label` as it was opened: after a double failure a node that
+    knows nothing of it takes it in again.
+    """
+
+    session: SessionProof
+    ttl_ms: int
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndSession:
+    """Release everything that the session holds, and leave all its queues."""
+
+    session: SessionProof
+
+
+SessionOperation = OpenSession | KeepAlive | EndSession
+
 # --- operations: what a client asks ------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """Acquire (empty token) or renew (the token of the last grant)."""
+    """Acquire (empty token) or renew (the token of the last grant).
+
+    In a session the lock lives as long as the session does; `ttl_ms` then
+    counts nothing. `op_id` names the acquisition among the session's: asked
+    again it is answered, not done twice. `wait_ms`: how long to queue behind
+    others, 0 not at all, None as long as the session lives. `delay_ms`: how
+    long nobody gets the lock after it was lost by expiry.
+    """
 
     key: str
     ttl_ms: int
     owner: str
     token: str = ""
+    session: SessionProof | None = None
+    op_id: int = 0
+    wait_ms: int | None = 0
+    delay_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Unlock:
-    """Release what the token proves to be held."""
+    """Release what the token, or the session, proves to be held.
+
+    In a session `op_id` is that of the acquisition which is wanted no longer,
+    held or still waiting; 0: whatever the session holds on the key.
+    """
 
     key: str
     token: str
+    session: SessionProof | None = None
+    op_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Take over what another session holds on a key, and its places in the queue.
+
+    If it holds nothing: acquire as `Lock` does, or, with `require_held`,
+    refuse. The answer says which it was.
+    """
+
+    key: str
+    owner: str
+    session: SessionProof
+    op_id: int
+    old: SessionProof
+    require_held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class FindOwner:
-    """Ask who holds a key."""
+    """Ask who holds a key; with `known` (a generation, 0 for nobody) not before that has changed."""
 
     key: str
+    known: int | None = None
 
 
-Operation = Lock | Unlock | FindOwner
+KeyOperation = Lock | Unlock | FindOwner | Move
+Operation = KeyOperation | SessionOperation
 
 
 # --- results -------------------------------------------------------------------
@@ -58,6 +157,9 @@ class Code(StrEnum):
     MOVED = "moved"  # ask `moved_to`, with the same token
     TIMEOUT = "timeout"  # the outcome is unknown
     OVERLOADED = "overloaded"
+    SESSION_LOST = "session_lost"  # the session has ended: open another
+    WAITING = "waiting"  # it still has its place in the queue: ask again with the same op_id
+    NOT_HELD = "not_held"  # a migration that required something to be held
 
 
 RETRYABLE = frozenset(
@@ -69,9 +171,17 @@ RETRYABLE = frozenset(
         Code.MOVED,
         Code.TIMEOUT,
         Code.OVERLOADED,
+        Code.WAITING,
     }
 )
 """Refusals that say nothing about who holds the lock."""
+
+
+class How(StrEnum):
+    """What a grant was: the two are never confused (SETLK_MIGRATE)."""
+
+    ACQUIRED = "acquired"
+    MIGRATED = "migrated"  # held without a break, by another session before
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +194,20 @@ class Granted:
     seq: int
     ttl_ms: int
     moved_to: str = ""
+    how: How = How.ACQUIRED
+
+
+@dataclass(frozen=True, slots=True)
+class SessionIs:
+    """A session was opened or extended: it ends `ttl_ms` after the request was sent, at the earliest."""
+
+    session: SessionProof
+    ttl_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """Everything of the session is released."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,4 +237,4 @@ class Refused:
     moved_to: str = ""
 
 
-Result = Granted | Released | OwnerIs | Refused
+Result = Granted | Released | OwnerIs | Refused | SessionIs | SessionEnded

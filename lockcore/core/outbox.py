@@ -5,13 +5,13 @@ it leaves, so ten renewals of a lock while a batch is under way cost one
 record. At most one batch is under way; it is sent again, with a new number,
 until it is acknowledged or the view changes. What somebody waits for goes
 before what only has to be copied, so a table full of tombstones does not
-delay the first renewal after a failover.
+delay the first renewal after a failover. Sessions go before all keys.
 
 Invariants
   O1  A record counts as delivered only when the batch that carried it was
       acknowledged in the same view.
   O2  A seal leaves only in a batch after which nothing it speaks of is
-      queued.
+      queued, and no session.
 Elsewhere: what to queue (node), what a receiver does with it (inbox).
 """
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lockcore.core.leases import LeaseTable
+    from lockcore.core.messages import SessionId
+    from lockcore.core.sessions import Session
     from lockcore.core.view import MemberId
 
 FIRST_RETRY_MS: Final = 10
@@ -52,9 +54,19 @@ class Delivered:
     outcome: Outcome
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A session of which a peer has answered a record, with the stamp it was told at."""
+
+    ref: SessionId
+    stamp: int
+    outcome: Outcome
+
+
 @dataclass(slots=True)
 class _UnderWay:
     lsn: int
+    sessions: list[tuple[SessionId, int]]
     records: list[tuple[str, Part, tuple[int, int]]]
     handover_seal: bool
     backup_seal: bool
@@ -68,6 +80,7 @@ class PeerLink:
     me: MemberId
     peer: MemberId
     view: int
+    _sessions: dict[SessionId, None] = field(default_factory=dict)
     _urgent: dict[tuple[str, Part], None] = field(default_factory=dict)
     _queue: dict[tuple[str, Part], None] = field(default_factory=dict)
     _under_way: _UnderWay | None = None
@@ -84,6 +97,10 @@ class PeerLink:
             self._urgent[key, part] = None
         elif (key, part) not in self._urgent:
             self._queue[key, part] = None
+
+    def put_session(self, ref: SessionId) -> None:
+        """Queue the newest state of a session."""
+        self._sessions[ref] = None
 
     def queued(self, key: str, part: Part) -> bool:
         """Say whether a key still waits to be sent or acknowledged."""
@@ -110,18 +127,21 @@ class PeerLink:
                 return None
             self._give_up(self._under_way)
         seals = (not self.handover_sealed, may_seal_backup and not self.backup_sealed)
-        if not self._urgent and not self._queue and not any(seals):
+        if not self._sessions and not self._urgent and not self._queue and not any(seals):
             return None
         return self._build(table, now_ns, *seals)
 
     def _give_up(self, under_way: _UnderWay) -> None:
         for key, part, _ in under_way.records:
             self.put(key, part, urgent=True)
+        for ref, _ in under_way.sessions:
+            self.put_session(ref)
         self._under_way = None
         # A slow peer answers late; asked anew each time, it would never be heard.
         self._patience_ms = min(self._patience_ms * 2, PEER_RETRY_MS_MAX)
 
     def _build(self, table: LeaseTable, now_ns: int, handover: bool, backup: bool) -> PeerBatch:  # noqa: FBT001 - two seals, named at the only caller
+        sessions = self._take_sessions(table)
         taken = list(islice(chain(self._urgent, self._queue), PEER_BATCH_RECORDS_MAX))
         for item in taken:
             self._urgent.pop(item, None)
@@ -133,10 +153,17 @@ class PeerLink:
             if lease is not None:
                 records.append((key, part, lease.order))
                 parts[part].append(lease.record(now_ns))
-        handover = handover and not self._waits(Part.TRANSFER)
-        backup = backup and not self._waits(Part.REPLICA)
+        handover = handover and not self._sessions and not self._waits(Part.TRANSFER)
+        backup = backup and not self._sessions and not self._waits(Part.REPLICA)
         self._lsn += 1
-        self._under_way = _UnderWay(self._lsn, records, handover, backup, now_ns + self._patience_ms * NS_PER_MS)
+        self._under_way = _UnderWay(
+            self._lsn,
+            [(session.ref, session.stamp) for session in sessions],
+            records,
+            handover,
+            backup,
+            now_ns + self._patience_ms * NS_PER_MS,
+        )
         return PeerBatch(
             sender=self.me,
             receiver=self.peer,
@@ -145,12 +172,20 @@ class PeerLink:
             replicas=tuple(parts[Part.REPLICA]),
             transfers=tuple(parts[Part.TRANSFER]),
             seal=Seal(handover, backup, table.floor) if handover or backup else None,
+            sessions=tuple(session.record(now_ns) for session in sessions),
         )
+
+    def _take_sessions(self, table: LeaseTable) -> list[Session]:
+        taken = list(islice(self._sessions, PEER_BATCH_RECORDS_MAX))
+        for ref in taken:
+            del self._sessions[ref]
+        found = (table.sessions.get(ref) for ref in taken)
+        return [session for session in found if session is not None]
 
     def _waits(self, part: Part) -> bool:
         return any(p is part for _, p in chain(self._urgent, self._queue))
 
-    def acknowledge(self, ack: PeerAck, now_ns: int) -> list[Delivered]:
+    def acknowledge(self, ack: PeerAck, now_ns: int) -> list[Delivered | Told]:
         """Take the answer to the batch under way; older answers count nothing."""
         under_way = self._under_way
         if under_way is None or ack.lsn != under_way.lsn:
@@ -165,7 +200,12 @@ class PeerLink:
         self.handover_sealed |= under_way.handover_seal
         self.backup_sealed |= under_way.backup_seal
         outcomes = {Part.REPLICA: iter(ack.replicas), Part.TRANSFER: iter(ack.transfers)}
-        delivered = []
+        delivered: list[Delivered | Told] = [
+            Told(ref, stamp, outcome)
+            for (ref, stamp), outcome in zip(
+                under_way.sessions, ack.sessions, strict=False
+            )  # a short answer tells less
+        ]
         for key, part, order in under_way.records:
             outcome = next(outcomes[part], None)
             if outcome is not None:

@@ -9,9 +9,47 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from lockcore.core.operations import How
+
 if TYPE_CHECKING:
-    from lockcore.core.operations import Operation, Result
+    from lockcore.core.operations import KeyOperation, Result, SessionId
     from lockcore.core.view import MemberId
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """One session as it travels. `ended`: its client has ended it."""
+
+    ref: SessionId
+    remaining_ns: int
+    ttl_ms: int
+    label: str
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WaiterRecord:
+    """One place in a queue. `remaining_ns` None: as long as its session lives, so far `session_ns`."""
+
+    session: SessionId
+    session_ns: int
+    op_id: int
+    owner: str
+    remaining_ns: int | None = None
+    delay_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What an operation of a session was answered, for its repetition.
+
+    `generation` 0: a release.
+    """
+
+    session: SessionId
+    op_id: int
+    generation: int
+    how: How = How.ACQUIRED
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +58,8 @@ class LeaseRecord:
 
     `gone` marks a tombstone: released or expired, kept so that a late
     message cannot bring the lock back. `confirmed_seq` is the newest seq
-    whose token the holder has shown.
+    whose token the holder has shown. `delay_ns`: how long nobody gets the
+    lock yet.
     """
 
     key: str
@@ -32,6 +71,11 @@ class LeaseRecord:
     ttl_ms: int
     confirmed_seq: int = 0
     gone: bool = False
+    session: SessionId | None = None
+    waiters: tuple[WaiterRecord, ...] = ()
+    answers: tuple[Answered, ...] = ()
+    delay_ms: int = 0
+    delay_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +108,7 @@ class PeerBatch:
     replicas: tuple[LeaseRecord, ...] = ()
     transfers: tuple[LeaseRecord, ...] = ()
     seal: Seal | None = None
+    sessions: tuple[SessionRecord, ...] = ()
 
 
 class Outcome(StrEnum):
@@ -93,6 +138,7 @@ class PeerAck:
     replicas: tuple[Outcome, ...] = ()
     transfers: tuple[Outcome, ...] = ()
     floor: int = 0
+    sessions: tuple[Outcome, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +147,7 @@ class Forward:
 
     sender: MemberId
     forward_id: int
-    operation: Operation
+    operation: KeyOperation
     timeout_ms: int
     may_park: bool
 

@@ -1,7 +1,8 @@
 """What a node is made of, and the few moves that every part of it shares.
 
 `NodeState` owns the parts (table, handover, node lease, desk, links) and the
-effects of the running step. The rules that use them live in modules of one
+effects of the running step. `changed` collects the keys that changed hands
+in it, `opened` counts sessions. The rules that use them live in modules of one
 idea each: serving (client operations), inbox (what peers send), views.
 
 Invariants
@@ -16,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from lockcore.core.alarms import Alarms
 from lockcore.core.events import Event, EventKind
 from lockcore.core.handover import Handover
 from lockcore.core.leases import Lease, LeaseTable
@@ -37,14 +39,26 @@ from lockcore.core.messages import (
 )
 from lockcore.core.outbox import Part, PeerLink
 from lockcore.core.requests import Desk, Pending, Request
+from lockcore.core.sessions import SessionMint, SessionTable
 from lockcore.core.tokens import TokenMint
 
 if TYPE_CHECKING:
     from lockcore.core.config import NodeConfig
+    from lockcore.core.messages import LeaseRecord, SessionId
+    from lockcore.core.sessions import Session
     from lockcore.core.view import MemberId, View
 
 REFUSALS_LISTED_PER_S = 20
 """Refusals are facts worth a row, but a client in a loop must not fill the journal."""
+
+
+@dataclass(slots=True)
+class Keeping:
+    """The answer to a change of a session, until every living member has it."""
+
+    stamp: int
+    request: Request
+    missing: set[str]
 
 
 @dataclass(slots=True)
@@ -56,6 +70,11 @@ class NodeState:
     table: LeaseTable
     handover: Handover
     lease: NodeLease
+    mint: SessionMint
+    keeping: dict[SessionId, list[Keeping]] = field(default_factory=dict)
+    alarms: Alarms = field(default_factory=Alarms)
+    opened: int = 0
+    changed: set[str] = field(default_factory=set)
     desk: Desk = field(default_factory=Desk)
     links: dict[str, PeerLink] = field(default_factory=dict)
     last_lsn: dict[MemberId, int] = field(default_factory=dict)
@@ -80,7 +99,13 @@ class NodeState:
             table=LeaseTable(TokenMint(secret)),
             handover=Handover(me),
             lease=NodeLease(config.node_lease_ms, config.heartbeat_ms),
+            mint=SessionMint(secret),
         )
+
+    @property
+    def sessions(self) -> SessionTable:
+        """All sessions known here."""
+        return self.table.sessions
 
     @property
     def view(self) -> View | None:
@@ -129,11 +154,17 @@ class NodeState:
             detail=detail,
             ttl_ms=lease.ttl_ms,
             renewals=lease.renewals,
+            session=lease.session.ref.id if lease.session else "",
         )
 
     def emit(self, kind: EventKind, lease: Lease | None = None, peer: str = "", detail: str = "") -> None:
         """Tell observers a fact."""
         self.out.append(Emit(self.fact(kind, lease, peer, detail)))
+
+    def emit_for(self, kind: EventKind, lease: Lease, owner: str, session: Session, detail: str) -> None:
+        """Tell a fact about somebody who does not hold the lock."""
+        event = self.fact(kind, lease, detail=detail)
+        self.out.append(Emit(replace(event, owner=owner, session=session.ref.id, ttl_ms=0, renewals=0)))
 
     def emit_refusal(self, key: str, owner: str, detail: str) -> None:
         """Tell a refusal, unless there have been many within the second."""
@@ -167,11 +198,18 @@ class NodeState:
 
     # --- mutations -------------------------------------------------------------
 
-    def mutate(
-        self, lease: Lease, request: Request | None, result: Result, event: Event | None, *, fresh: bool = False
+    def mutate(  # noqa: PLR0913 - what an acknowledgement is made of
+        self,
+        lease: Lease,
+        request: Request | None,
+        result: Result,
+        event: Event | None,
+        *,
+        fresh: bool = False,
+        before: LeaseRecord | None = None,
     ) -> None:
         """Keep the answer to a mutation just applied until the pair has it."""
-        pending = Pending(lease.order, request, result, event, fresh)
+        pending = Pending(lease.order, request, result, event, fresh, before)
         self.desk.expect(lease.key, pending)
         self.spread(lease, urgent=True)
         if self.config.durability == "async":
@@ -195,6 +233,7 @@ class NodeState:
         for pending in self.desk.settle(key, order):
             if pending.event is not None:
                 self.out.append(Emit(pending.event))
+                self.changed.add(key)
             if pending.request is not None:
                 self.answer(pending.request, with_moved_to(pending.result, moved_to))
 
@@ -212,3 +251,5 @@ def with_moved_to(result: Result, moved_to: str) -> Result:
     match result:
         case Granted() | Released() | OwnerIs() | Refused():
             return replace(result, moved_to=moved_to)
+        case _:
+            return result  # a session lives nowhere in particular

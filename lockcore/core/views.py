@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lockcore.core import keeping, queueing
 from lockcore.core.events import EventKind
 from lockcore.core.messages import Code
 from lockcore.core.outbox import Part, PeerLink
@@ -53,11 +54,13 @@ def adopt(state: NodeState, view: View) -> None:
     state.last_lsn = {}
     state.lease.next_heartbeat_ns = 0  # the master learns at once where we are
     state.emit(EventKind.VIEW, detail="adopted" if state.is_up else "adopted; not a member")
+    keeping.spread_all(state)
     for key in list(state.desk.pending):
         _reconsider_pending(state, key)
     for lease in _living_first(state):
         _rehome(state, lease, lease.key in undelivered)
     promote_ready(state)
+    _send_waiting_on(state)
     _reconsider_forwards(state)
 
 
@@ -74,12 +77,15 @@ def _reconsider_pending(state: NodeState, key: str) -> None:
     if carried and state.is_up and primary == state.me.address and state.handover.ready(position):
         return
     waiting = state.desk.pending[key]
-    fresh = next((p.order for p in waiting if p.fresh), None)
+    first = next((p for p in waiting if p.fresh), None)
+    fresh = first.order if first is not None else None
     if fresh is None and carried:
         return
     lease = state.table.get(key)
-    if fresh is not None and lease is not None and lease.order >= fresh:
+    if first is not None and lease is not None and lease.order >= first.order:
         state.table.drop(key)
+        if first.before is not None:  # with the queue, in which the place is kept
+            state.table.restore(first.before, state.now.boot_ns)
     moved_to = primary if primary and primary != state.me.address else ""
     text = HANDOFF_TEXT if fresh else "the ring changed meanwhile: the outcome is unknown"
     state.fail(key, waiting[-1].order, Code.HANDOFF if fresh else Code.TIMEOUT, text, moved_to)
@@ -131,6 +137,9 @@ def promote_ready(state: NodeState) -> None:
         if lease.live(state.now.boot_ns):
             state.emit(EventKind.PROMOTED, lease, _former_primary(state, lease))
         state.spread(lease)
+    for lease in list(state.table.with_sessions()):
+        queueing.revive(state, lease.key)
+    queueing.sweep(state)
     _serve_parked(state)
     _tell_settled(state)
 
@@ -171,6 +180,19 @@ def _reconsider_forwards(state: NodeState) -> None:
             handle(state, request)
 
 
+def _send_waiting_on(state: NodeState) -> None:
+    """Tell who waits here for a lock that another node serves now to ask there."""
+    for (key, session, op_id), request in list(state.desk.queued.items()):
+        primary, _ = state.owners_at(position_of(key))
+        if primary != state.me.address:
+            state.desk.detach(key, session, op_id)
+            text = "the lock has moved with its queue; ask its new primary with the same op_id"
+            state.refuse(request, Code.MOVED, text, moved_to=primary or "")
+    for key in list(state.desk.watching):
+        for request in state.desk.looking(key):
+            handle(state, request)
+
+
 def drop_surplus_copies(state: NodeState, settled_view: int) -> None:
     """Forget copies that nobody needs once every member has settled."""
     if settled_view <= state.handover.settled_view:
@@ -189,3 +211,10 @@ def refuse_waiting(state: NodeState, text: str) -> None:
     for key in list(state.desk.parked):
         for request in state.desk.unpark(key):
             state.refuse(request, Code.NOT_SERVING, text)
+    for place, request in list(state.desk.queued.items()):
+        state.desk.detach(*place)
+        state.refuse(request, Code.NOT_SERVING, text)
+    for key in list(state.desk.watching):
+        for request in state.desk.looking(key):
+            state.refuse(request, Code.NOT_SERVING, text)
+    keeping.refuse_keeping(state, text)
