@@ -5,14 +5,15 @@ accepted it: the session's locks may be anywhere, and may move. Where one does
 not answer, the others wait for it or for a view without it, as with locks.
 
 Invariants
-  G1  An extension is acknowledged only when every living member has it.
-  G2  Where one member knows that a session is over, it is over everywhere,
+  X1  An extension is acknowledged only when every living member has it.
+  X2  Where one member knows that a session is over, it is over everywhere,
       and no extension of it is acknowledged.
 Elsewhere: what a session is (sessions), what becomes of its locks (queueing).
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from lockcore.core.events import Event, EventKind
@@ -137,7 +138,7 @@ def _answer(state: NodeState, session: Session, request: Request) -> None:
 
 
 def told(state: NodeState, item: Told, peer: str) -> None:
-    """Take a peer's answer about a session (G1, G2)."""
+    """Take a peer's answer about a session (X1, X2)."""
     session = state.sessions.get(item.ref)
     if session is None:
         return
@@ -163,10 +164,10 @@ def spread_all(state: NodeState) -> None:
         _spread(state, session)
     waiting, state.keeping = state.keeping, {}
     for ref, ones in waiting.items():
-        session = state.sessions.get(ref)
+        kept = state.sessions.get(ref)
         for one in ones:
-            if session is not None and not one.request.done:
-                _spread(state, session, one.request)
+            if kept is not None and not one.request.done:
+                _spread(state, kept, one.request)
 
 
 def refuse_keeping(state: NodeState, text: str) -> None:
@@ -179,10 +180,8 @@ def refuse_keeping(state: NodeState, text: str) -> None:
 def tell(state: NodeState, kind: EventKind, session: Session) -> None:
     """Emit a fact about a session."""
     number, version = (state.view.number, state.view.version) if state.view else (0, 0)
-    event = Event(
-        kind, owner=session.label, view=number, version=version, ttl_ms=session.ttl_ms, session=session.ref.id
-    )
-    state.out.append(Emit(event))
+    about = Event(kind, owner=session.label, ttl_ms=session.ttl_ms, session=session.ref.id)
+    state.out.append(Emit(replace(about, view=number, version=version)))
 
 
 def speaks_for(state: NodeState, session: Session) -> bool:

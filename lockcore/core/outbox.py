@@ -200,11 +200,9 @@ class PeerLink:
         self.handover_sealed |= under_way.handover_seal
         self.backup_sealed |= under_way.backup_seal
         outcomes = {Part.REPLICA: iter(ack.replicas), Part.TRANSFER: iter(ack.transfers)}
+        # A short answer tells less.
         delivered: list[Delivered | Told] = [
-            Told(ref, stamp, outcome)
-            for (ref, stamp), outcome in zip(
-                under_way.sessions, ack.sessions, strict=False
-            )  # a short answer tells less
+            Told(ref, stamp, outcome) for (ref, stamp), outcome in zip(under_way.sessions, ack.sessions, strict=False)
         ]
         for key, part, order in under_way.records:
             outcome = next(outcomes[part], None)

@@ -83,9 +83,7 @@ def handle(state: NodeState, request: Request) -> None:
         keep(state, request)
         return
     primary, _ = view.ring.owners(request.key)
-    if primary == state.me.address:
-        _serve(state, request)
-    elif _in_transfer_window(state, request):
+    if primary == state.me.address or _in_transfer_window(state, request):
         _serve(state, request)
     elif request.forwarded:
         text = f"this node is not the primary of the key in view {view.number}; retry"
@@ -118,13 +116,16 @@ def _in_transfer_window(state: NodeState, request: Request) -> bool:
 
 def pass_on(state: NodeState, request: Request, primary: str) -> None:
     """Send a request on its one hop to the primary."""
+    operation = request.operation
     link = state.links.get(primary)
+    if isinstance(operation, OpenSession | KeepAlive | EndSession):
+        return  # handle() has kept it
     if link is None or len(state.desk.forwards) >= FORWARDS_MAX:
         state.refuse(request, Code.OVERLOADED, "too many requests are being forwarded; retry")
         return
     remaining_ms = max(1, (request.deadline_ns - state.now.boot_ns) // NS_PER_MS)
     forward_id = state.desk.forward(request, primary)
-    message = Forward(state.me, forward_id, request.operation, remaining_ms, request.may_park)
+    message = Forward(state.me, forward_id, operation, remaining_ms, request.may_park)
     state.out.append(SendPeer(primary, message))
 
 
