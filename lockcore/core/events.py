@@ -39,6 +39,10 @@ class EventKind(StrEnum):
     OPENED = "opened"  # a session
     ENDED = "ended"  # a session, by its client
     LAPSED = "lapsed"  # a session: nothing was heard of it for its lease
+    RANGE_LOCKED = "range-locked"
+    RANGE_UNLOCKED = "range-unlocked"
+    RANGE_QUEUED = "range-queued"
+    RANGE_MIGRATED = "range-migrated"
     GAP = "gap"  # made by observers: numbers that never arrived
     OPERATOR = "operator"  # made by the site: somebody asked for something
 

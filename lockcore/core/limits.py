@@ -67,6 +67,19 @@ PARKED_MAX: Final = 2_000
 PENDING_MAX: Final = 20_000
 FORWARDS_MAX: Final = 20_000
 LOCKS_MAX: Final = 1_000_000
+RANGE_ROWS_MAX: Final = 131_072
+"""Held byte ranges of one key (then ENOLCK): some 100 MB, and a record that still fits a handover."""
+RANGE_WAITERS_MAX: Final = 1_024
+"""Waiting range requests of one key (then EBUSY): each change may have to try them all, some milliseconds."""
+FILES_MAX: Final = 100_000
+"""Keys with byte ranges at one node."""
+FILE_ANSWERS_KEPT: Final = 64
+FILE_DELTAS_KEPT: Final = 128
+"""Changes of one key that a peer may still lack; further behind it is told all."""
+FILE_ROWS_PER_BATCH: Final = 20_000
+"""Beyond so many rows a batch is full: a megabyte or less, or one key alone."""
+LOCK_OWNER_BYTES_MAX: Final = 255
+
 REQUEST_TIMEOUT_MS: Final = 5_000
 REQUEST_TIMEOUT_MS_MAX: Final = 120_000
 MEMBERS_MAX: Final = 256

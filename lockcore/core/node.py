@@ -270,6 +270,7 @@ class NodeCore:
             promote_ready(state)
         elif not state.closed:
             why = "marked down" if not state.is_up else "no acknowledged heartbeat"
+            state.doubtful = True
             state.emit(EventKind.FENCED, detail=why)
             refuse_waiting(state, NO_LEASE_TEXT)
 
@@ -281,7 +282,7 @@ class NodeCore:
         # A fenced node has not promoted its copies yet, nor queued them.
         may_seal_backup = state.serving() and not state.handover.acquiring()
         for address, link in state.links.items():
-            batch = link.next_batch(state.table, now_ns, may_seal_backup=may_seal_backup)
+            batch = link.next_batch(state, now_ns, may_seal_backup=may_seal_backup)
             if batch is not None:
                 state.out.append(SendPeer(address, batch))
         if state.leaving and self._left():
@@ -298,6 +299,7 @@ class NodeCore:
 
     def _heartbeat(self) -> None:
         state = self._state
+        state.files.forget_idle(state.now.boot_ns)
         number = state.lease.send(state.now.boot_ns)
         message = Heartbeat(
             member=state.me,

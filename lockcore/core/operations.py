@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from lockcore.core.rangerecords import Errno, Kind
 
 # --- sessions ------------------------------------------------------------------
 
@@ -45,6 +49,7 @@ class OpenSession:
     and the next incarnation.
     """
 
+    key: ClassVar[str] = ""
     label: str
     ttl_ms: int
     again: SessionProof | None = None
@@ -58,6 +63,7 @@ class KeepAlive:
     knows nothing of it takes it in again.
     """
 
+    key: ClassVar[str] = ""
     session: SessionProof
     ttl_ms: int
     label: str = ""
@@ -67,6 +73,7 @@ class KeepAlive:
 class EndSession:
     """Release everything that the session holds, and leave all its queues."""
 
+    key: ClassVar[str] = ""
     session: SessionProof
 
 
@@ -126,6 +133,86 @@ class Move:
     require_held: bool = False
 
 
+# Byte ranges: `start` and `length` as in fcntl(2), bytes from the file's start.
+
+
+@dataclass(frozen=True, slots=True)
+class SetRange:
+    """Lock a range (F_SETLK), or wait for it (F_SETLKW) with a `wait_ms` other than 0.
+
+    `wait_ms` None: as long as the session lives. `held_fence`: it was held
+    under this fence, and its nodes have lost it (healing).
+    """
+
+    key: str
+    session: SessionProof
+    op_id: int
+    lock_owner: str
+    kind: Kind
+    start: int
+    length: int
+    wait_ms: int | None = 0
+    fair: bool = False
+    held_fence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClearRange:
+    """Unlock a range (F_UNLCK), held or not; or give up the waiting operation `wanted`."""
+
+    key: str
+    session: SessionProof
+    op_id: int
+    lock_owner: str
+    start: int = 0
+    length: int = 0
+    wanted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FindConflict:
+    """Ask what stands in the way of a lock (F_GETLK)."""
+
+    key: str
+    session: SessionProof
+    lock_owner: str
+    kind: Kind
+    start: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class MoveRanges:
+    """Take over what another session holds in a range (SETLK_MIGRATE), with its places in the queue.
+
+    `lock_owner` None: of all its lock-owners. `kind` None: whatever it is.
+    `gaps`: also what nobody holds there, all or nothing.
+    """
+
+    key: str
+    session: SessionProof
+    op_id: int
+    old: SessionProof
+    lock_owner: str | None = None
+    start: int = 0
+    length: int = 0
+    kind: Kind | None = None
+    gaps: bool = False
+    require_held: bool = False
+    fair: bool = False
+
+
+RangeOperation = SetRange | ClearRange | FindConflict | MoveRanges
+
+
+@dataclass(frozen=True, slots=True)
+class ListHeld:
+    """Ask one node what a session holds and waits for where that node is primary."""
+
+    key: ClassVar[str] = ""
+    session: SessionProof
+
+
 @dataclass(frozen=True, slots=True)
 class FindOwner:
     """Ask who holds a key; with `known` (a generation, 0 for nobody) not before that has changed."""
@@ -134,8 +221,8 @@ class FindOwner:
     known: int | None = None
 
 
-KeyOperation = Lock | Unlock | FindOwner | Move
-Operation = KeyOperation | SessionOperation
+KeyOperation = Lock | Unlock | FindOwner | Move | RangeOperation
+Operation = KeyOperation | SessionOperation | ListHeld
 
 
 # --- results -------------------------------------------------------------------
@@ -201,6 +288,7 @@ class Granted:
 class SessionIs:
     """A session was opened or extended: it ends `ttl_ms` after the request was sent, at the earliest."""
 
+    moved_to: ClassVar[str] = ""
     session: SessionProof
     ttl_ms: int
 
@@ -209,12 +297,74 @@ class SessionIs:
 class SessionEnded:
     """Everything of the session is released."""
 
+    moved_to: ClassVar[str] = ""
+
 
 @dataclass(frozen=True, slots=True)
 class Released:
     """The lock is free."""
 
     moved_to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRange:
+    """One held piece of a file, as people and programs see it. `length` 0: to the end."""
+
+    session: str
+    label: str
+    lock_owner: str
+    kind: Kind
+    start: int
+    length: int
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class RangeLocked:
+    """Held: `pieces` are those that now cover what was asked for. `session` holds them (the RFC wants it told)."""
+
+    session: str
+    pieces: tuple[HeldRange, ...]
+    how: How = How.ACQUIRED
+    moved_to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RangeFree:
+    """Nothing stands in the way."""
+
+    moved_to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RangeDenied:
+    """Refused with the kernel's error name; the table is as it was. `conflict`: who is in the way."""
+
+    error: Errno
+    text: str
+    conflict: HeldRange | None = None
+    moved_to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RangeConflict:
+    """What stands in the way: of all such pieces the one with the lowest start."""
+
+    piece: HeldRange
+    moved_to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a session holds at a node that is primary of it: names with generations, and pieces by key."""
+
+    moved_to: ClassVar[str] = ""
+    locks: tuple[tuple[str, int], ...]
+    ranges: tuple[tuple[str, HeldRange], ...]
+
+
+RangeResult = RangeLocked | RangeFree | RangeDenied | RangeConflict
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,4 +387,4 @@ class Refused:
     moved_to: str = ""
 
 
-Result = Granted | Released | OwnerIs | Refused | SessionIs | SessionEnded
+Result = Granted | Released | OwnerIs | Refused | SessionIs | SessionEnded | RangeResult | Holdings

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from lockcore.core.operations import How
 
 if TYPE_CHECKING:
-    from lockcore.core.operations import KeyOperation, Result, SessionId
+    from lockcore.core.operations import KeyOperation, RangeLocked, Released, Result, SessionId
+    from lockcore.core.rangerecords import Delta, RangeRecord
     from lockcore.core.view import MemberId
 
 
@@ -79,6 +80,35 @@ class LeaseRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class FileAnswer:
+    """What a range operation of a session was answered, for its repetition."""
+
+    session: SessionId
+    op_id: int
+    result: RangeLocked | Released
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """The byte ranges of one key as they travel: all of them, or what changed since `base`.
+
+    `transfer`: the receiver is to be the key's primary, else its backup.
+    `sessions`: the remaining lease of each session named, ns. `answers`:
+    those since `base`.
+    """
+
+    key: str
+    transfer: bool
+    generation: int
+    seq: int
+    whole: RangeRecord | None = None
+    base: tuple[int, int] | None = None
+    deltas: tuple[Delta, ...] = ()
+    sessions: tuple[tuple[SessionId, int], ...] = ()
+    answers: tuple[FileAnswer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Seal:
     """The sender's promise that nothing is left to send.
 
@@ -109,6 +139,7 @@ class PeerBatch:
     transfers: tuple[LeaseRecord, ...] = ()
     seal: Seal | None = None
     sessions: tuple[SessionRecord, ...] = ()
+    files: tuple[FileRecord, ...] = ()
 
 
 class Outcome(StrEnum):
@@ -116,6 +147,7 @@ class Outcome(StrEnum):
 
     ACCEPTED = "accepted"
     STALE = "stale"  # it has something newer
+    BEHIND = "behind"  # it lacks what the changes build on: send all
 
 
 class BatchStatus(StrEnum):
@@ -139,6 +171,7 @@ class PeerAck:
     transfers: tuple[Outcome, ...] = ()
     floor: int = 0
     sessions: tuple[Outcome, ...] = ()
+    files: tuple[Outcome, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

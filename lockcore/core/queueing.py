@@ -20,6 +20,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from lockcore.core import ranging
 from lockcore.core.events import EventKind
 from lockcore.core.keeping import LOST_TEXT, known, speaks_for, tell
 from lockcore.core.leases import Lease, Waiter
@@ -34,6 +35,7 @@ from lockcore.core.messages import (
     Released,
     Unlock,
 )
+from lockcore.core.rangefiles import is_file
 
 if TYPE_CHECKING:
     from lockcore.core.requests import Request
@@ -73,7 +75,7 @@ def _repeated(state: NodeState, request: Request, session: Session, op_id: int, 
 def _attach(state: NodeState, request: Request, session: Session, op_id: int, lease: Lease) -> bool:
     if all(w.id != (session.ref, op_id) for w in lease.waiters):
         return False
-    before = state.desk.attach(request, session.ref, op_id)
+    before = state.desk.attach(lease.key, request, session.ref, op_id)
     if before is not None and before is not request:
         state.refuse(before, Code.WAITING, ELSEWHERE_TEXT)
     return True
@@ -120,7 +122,7 @@ def _enqueue(state: NodeState, request: Request, session: Session, operation: Lo
     lease.waiters.append(Waiter(session, operation.op_id, operation.owner, until_ns, operation.delay_ms))
     state.table.touch(lease)
     state.spread(lease, urgent=True)
-    state.desk.attach(request, session.ref, operation.op_id)
+    state.desk.attach(lease.key, request, session.ref, operation.op_id)
     _set_alarms(state, lease)
     state.emit_for(EventKind.QUEUED, lease, operation.owner, session, f"place {len(lease.waiters)}")
 
@@ -206,6 +208,9 @@ def decides(state: NodeState, lease: Lease) -> bool:
 
 def advance(state: NodeState, key: str) -> None:
     """Drop who waits no longer, and grant to the first if the lock is free (U1, U2)."""
+    if is_file(key):
+        revive(state, key)
+        return
     lease = state.table.get(key)
     if lease is None or not lease.waiters or not decides(state, lease):
         return
@@ -244,7 +249,10 @@ def _set_alarms(state: NodeState, lease: Lease) -> None:
 
 
 def revive(state: NodeState, key: str) -> None:
-    """Look after a lock that this node has just begun to serve."""
+    """Look after a lock that this node has just begun to serve, or whose session is gone."""
+    file = state.files.get(key)
+    if file is not None:
+        ranging.look(state, file)
     lease = state.table.get(key)
     if lease is None or not (lease.waiters or lease.session) or not decides(state, lease):
         return
@@ -278,6 +286,9 @@ def clean(state: NodeState, session: Session) -> None:
     """Release all that a session held and leave its queues, where this node decides."""
     for key in sorted(session.keys):
         revive(state, key)
+        file = state.files.get(key)
+        if is_file(key) and (file is None or not state.files.concerns(file, session.ref)):
+            session.keys.discard(key)
 
 
 def sweep(state: NodeState) -> None:

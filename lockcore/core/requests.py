@@ -17,13 +17,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lockcore.core.limits import (
     KEY_BYTES_MAX,
     LEASE_MS_MAX,
     LEASE_MS_MIN,
     LOCK_DELAY_MS_MAX,
+    LOCK_OWNER_BYTES_MAX,
     OWNER_BYTES_MAX,
     SESSION_ID_BYTES_MAX,
     SESSION_LABEL_BYTES_MAX,
@@ -32,25 +33,31 @@ from lockcore.core.limits import (
     WAIT_MS_MAX,
 )
 from lockcore.core.messages import (
+    ClearRange,
     Code,
     EndSession,
     KeepAlive,
     LeaseRecord,
+    ListHeld,
     Lock,
     Move,
+    MoveRanges,
     OpenSession,
     Operation,
     Refused,
     Result,
     SessionId,
     SessionProof,
+    SetRange,
     Unlock,
 )
+from lockcore.core.rangefiles import id_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lockcore.core.events import Event
+    from lockcore.core.operations import SessionOperation
     from lockcore.core.view import MemberId
 
 
@@ -77,7 +84,7 @@ class Request:
     @property
     def key(self) -> str:
         """The lock it is about; empty for a session."""
-        return "" if isinstance(self.operation, OpenSession | KeepAlive | EndSession) else self.operation.key
+        return self.operation.key
 
     @property
     def forwarded(self) -> bool:
@@ -154,9 +161,9 @@ class Desk:
             self.pending.pop(key, None)
         return ready
 
-    def attach(self, request: Request, session: SessionId, op_id: int) -> Request | None:
+    def attach(self, key: str, request: Request, session: SessionId, op_id: int) -> Request | None:
         """Keep it until its place in the queue has its turn; return who was attached there."""
-        request.place = (request.key, session, op_id)
+        request.place = (key, session, op_id)
         before = self.queued.get(request.place)
         self.queued[request.place] = request
         return before
@@ -215,11 +222,15 @@ class Desk:
         self.forwards.pop(request.asked_as, None)
         if request.place is not None and self.queued.get(request.place) is request:
             del self.queued[request.place]
-        for pending in self.pending.get(request.key, []):
-            if pending.request is request:
-                pending.request = None
-                return pending
+        for key in (request.key, id_of(request.key)):
+            for pending in self.pending.get(key, []):
+                if pending.request is request:
+                    pending.request = None
+                    return pending
         return None
+
+
+OP_ID_TEXT: Final = "an operation in a session needs an op_id above 0, which names it when it is asked again"
 
 
 def fault_of(operation: Operation) -> str | None:
@@ -233,29 +244,33 @@ def fault_of(operation: Operation) -> str | None:
 def _faults(operation: Operation) -> Iterator[str | None]:
     for name in ("session", "old", "again"):
         yield _proof_fault(getattr(operation, name, None))
-    match operation:
-        case OpenSession():
-            yield _bounds("a session's lease lasts", operation.ttl_ms, SESSION_MS_MIN, LEASE_MS_MAX)
-            yield _size("a session's label", operation.label, SESSION_LABEL_BYTES_MAX)
-            return
-        case KeepAlive():
-            yield _bounds("a session's lease lasts", operation.ttl_ms, SESSION_MS_MIN, LEASE_MS_MAX)
-            yield _size("a session's label", operation.label, SESSION_LABEL_BYTES_MAX)
-            return
-        case EndSession():
-            return
+    if isinstance(operation, OpenSession | KeepAlive | EndSession | ListHeld):
+        yield from _session_faults(operation)
+        return
     key_bytes = len(operation.key.encode())
     if not 0 < key_bytes <= KEY_BYTES_MAX:
         yield f"a key has 1 to {KEY_BYTES_MAX} bytes of UTF-8; this one has {key_bytes}"
     yield _size("an owner", getattr(operation, "owner", ""), OWNER_BYTES_MAX)
+    yield _size("a lock-owner", getattr(operation, "lock_owner", "") or "", LOCK_OWNER_BYTES_MAX)
     if len(getattr(operation, "token", "")) > TOKEN_BYTES_MAX:
         yield "this is not a renew token: it is too long"
-    if isinstance(operation, Lock):
-        yield from _lock_faults(operation)
-    if isinstance(operation, Unlock) and not operation.token and operation.session is None:
-        yield "an unlock needs the renew token of the last grant or renewal, or the session that holds the lock"
-    if isinstance(operation, Move) and operation.old.ref == operation.session.ref:
-        yield "a session cannot take over from itself"
+    if isinstance(operation, Move | SetRange | ClearRange | MoveRanges) and operation.op_id <= 0:
+        yield OP_ID_TEXT
+    match operation:
+        case Lock():
+            yield from _lock_faults(operation)
+        case Unlock(token="", session=None):
+            yield "an unlock needs the renew token of the last grant or renewal, or the session that holds the lock"
+        case Move() | MoveRanges() if operation.old.ref == operation.session.ref:
+            yield "a session cannot take over from itself"
+        case SetRange(wait_ms=int(wait_ms)):
+            yield _bounds("a wait lasts", wait_ms, 0, WAIT_MS_MAX)
+
+
+def _session_faults(operation: SessionOperation | ListHeld) -> Iterator[str | None]:
+    if isinstance(operation, OpenSession | KeepAlive):
+        yield _bounds("a session's lease lasts", operation.ttl_ms, SESSION_MS_MIN, LEASE_MS_MAX)
+        yield _size("a session's label", operation.label, SESSION_LABEL_BYTES_MAX)
 
 
 def _lock_faults(lock: Lock) -> Iterator[str | None]:
@@ -267,7 +282,7 @@ def _lock_faults(lock: Lock) -> Iterator[str | None]:
     if lock.session is None and (lock.wait_ms != 0 or lock.delay_ms):
         yield "to wait in a queue, or for a lock-delay, open a session first"
     if lock.session is not None and lock.op_id <= 0:
-        yield "an operation in a session needs an op_id above 0, which names it when it is asked again"
+        yield OP_ID_TEXT
 
 
 def _proof_fault(proof: SessionProof | None) -> str | None:

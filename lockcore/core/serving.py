@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lockcore.core import queueing
+from lockcore.core import queueing, ranging
 from lockcore.core.events import EventKind
 from lockcore.core.keeping import LOST_TEXT, keep, known
 from lockcore.core.limits import (
@@ -33,18 +33,23 @@ from lockcore.core.limits import (
 )
 from lockcore.core.messages import (
     Answered,
+    ClearRange,
     Code,
     EndSession,
+    FindConflict,
     FindOwner,
     Forward,
     Granted,
     KeepAlive,
+    ListHeld,
     Lock,
     Move,
+    MoveRanges,
     OpenSession,
     OwnerIs,
     Released,
     SendPeer,
+    SetRange,
     Unlock,
 )
 from lockcore.core.requests import fault_of, invalid
@@ -52,6 +57,7 @@ from lockcore.core.ring import position_of
 
 if TYPE_CHECKING:
     from lockcore.core.leases import Lease
+    from lockcore.core.messages import RangeOperation
     from lockcore.core.requests import Request
     from lockcore.core.state import NodeState
     from lockcore.core.tokens import TokenClaims
@@ -78,6 +84,9 @@ def handle(state: NodeState, request: Request) -> None:
     view = state.view
     if view is None or not state.serving():
         _refuse_unserving(state, request)
+        return
+    if isinstance(request.operation, ListHeld):
+        _list_held(state, request, request.operation)
         return
     if isinstance(request.operation, OpenSession | KeepAlive | EndSession):
         keep(state, request)
@@ -118,8 +127,8 @@ def pass_on(state: NodeState, request: Request, primary: str) -> None:
     """Send a request on its one hop to the primary."""
     operation = request.operation
     link = state.links.get(primary)
-    if isinstance(operation, OpenSession | KeepAlive | EndSession):
-        return  # handle() has kept it
+    if isinstance(operation, OpenSession | KeepAlive | EndSession | ListHeld):
+        return  # handle() has answered it
     if link is None or len(state.desk.forwards) >= FORWARDS_MAX:
         state.refuse(request, Code.OVERLOADED, "too many requests are being forwarded; retry")
         return
@@ -132,9 +141,11 @@ def pass_on(state: NodeState, request: Request, primary: str) -> None:
 def _serve(state: NodeState, request: Request) -> None:
     lease = state.table.get(request.key)
     operation = request.operation
-    if isinstance(operation, OpenSession | KeepAlive | EndSession):
-        return  # handle() has kept it; says so to the type checker
-    if isinstance(operation, FindOwner):
+    if isinstance(operation, OpenSession | KeepAlive | EndSession | ListHeld):
+        return  # handle() has answered it; says so to the type checker
+    if isinstance(operation, SetRange | ClearRange | FindConflict | MoveRanges):
+        _range(state, request, operation)
+    elif isinstance(operation, FindOwner):
         _find(state, request, operation, lease)
     elif operation.session is not None:
         _in_session(state, request, operation, lease)
@@ -158,6 +169,25 @@ def _in_session(state: NodeState, request: Request, operation: Lock | Unlock | M
         queueing.lock(state, request, operation, lease)
     else:
         queueing.move(state, request, operation, lease)
+
+
+def _range(state: NodeState, request: Request, operation: RangeOperation) -> None:
+    position = _position(request)
+    heals = isinstance(operation, ClearRange) or (isinstance(operation, SetRange) and operation.held_fence > 0)
+    if not state.handover.ready(position):
+        _park(state, request)
+    elif state.handover.in_grace(position, state.now.boot_ns) and not heals:
+        state.refuse(request, Code.RECOVERING, RECOVERY_TEXT)
+    else:
+        ranging.serve_range(state, request, operation)
+
+
+def _list_held(state: NodeState, request: Request, operation: ListHeld) -> None:
+    session = state.sessions.get(operation.session.ref)
+    if session is None or not state.mint.good(operation.session):
+        state.refuse(request, Code.SESSION_LOST, LOST_TEXT)
+    else:
+        state.answer(request, ranging.holdings(state, session))
 
 
 def _recover(state: NodeState, request: Request, operation: Lock | Move, lease: Lease | None) -> None:

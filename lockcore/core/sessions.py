@@ -151,6 +151,11 @@ class SessionTable:
             self._note(known)
         return Outcome.ACCEPTED
 
+    def forget_all(self) -> None:
+        """Know nobody any more: others have to tell."""
+        self._sessions.clear()
+        self._deadlines.clear()
+
     # --- time -----------------------------------------------------------------------
 
     def next_deadline_ns(self) -> int | None:

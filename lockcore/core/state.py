@@ -38,9 +38,11 @@ from lockcore.core.messages import (
     SendPeer,
 )
 from lockcore.core.outbox import Part, PeerLink
+from lockcore.core.rangefiles import FileTable, RangeFile, is_file
 from lockcore.core.requests import Desk, Pending, Request
 from lockcore.core.sessions import SessionMint, SessionTable
 from lockcore.core.tokens import TokenMint
+from lockcore.core.waitgraph import WaitGraph
 
 if TYPE_CHECKING:
     from lockcore.core.config import NodeConfig
@@ -71,6 +73,9 @@ class NodeState:
     handover: Handover
     lease: NodeLease
     mint: SessionMint
+    files: FileTable
+    graph: WaitGraph = field(default_factory=WaitGraph)
+    doubtful: bool = False
     keeping: dict[SessionId, list[Keeping]] = field(default_factory=dict)
     alarms: Alarms = field(default_factory=Alarms)
     opened: int = 0
@@ -93,10 +98,12 @@ class NodeState:
     @classmethod
     def new(cls, me: MemberId, secret: bytes, config: NodeConfig) -> NodeState:
         """Return a node that knows nothing."""
+        table = LeaseTable(TokenMint(secret))
         return cls(
             me=me,
             config=config,
-            table=LeaseTable(TokenMint(secret)),
+            table=table,
+            files=FileTable(table.sessions),
             handover=Handover(me),
             lease=NodeLease(config.node_lease_ms, config.heartbeat_ms),
             mint=SessionMint(secret),
@@ -117,10 +124,33 @@ class NodeState:
         """The number of that view, 0 before the first."""
         return self.view.number if self.view else 0
 
-    def begin_serving(self, lease: Lease) -> None:
-        """Act as the lease's primary from this view on."""
-        lease.serving = True
-        lease.tenure = self.view_number
+    def item(self, key: str) -> Lease | RangeFile | None:
+        """Return what is known under a key of the inside."""
+        return self.files.get(key) if is_file(key) else self.table.get(key)
+
+    def items(self) -> list[Lease | RangeFile]:
+        """Return all that is known, what is gone last: nobody waits for that."""
+        return sorted([*self.table, *self.files], key=lambda item: item.gone)
+
+    def drop(self, key: str) -> None:
+        """Forget what is known under a key of the inside."""
+        if is_file(key):
+            self.files.drop(key)
+        else:
+            self.table.drop(key)
+
+    def begin_serving(self, item: Lease | RangeFile) -> None:
+        """Act as an item's primary from this view on."""
+        item.serving = True
+        item.tenure = self.view_number
+        if isinstance(item, RangeFile):
+            self.files.serve(item, self.graph, self.now.boot_ns)
+
+    def stop_serving(self, item: Lease | RangeFile) -> None:
+        """Be no longer its primary."""
+        if isinstance(item, RangeFile) and item.serving:
+            self.files.demote(item, self.now.boot_ns)
+        item.serving = False
 
     @property
     def is_up(self) -> bool:
@@ -137,11 +167,16 @@ class NodeState:
 
     # --- facts and answers ---------------------------------------------------
 
-    def fact(self, kind: EventKind, lease: Lease | None = None, peer: str = "", detail: str = "") -> Event:
+    def fact(self, kind: EventKind, lease: Lease | RangeFile | None = None, peer: str = "", detail: str = "") -> Event:
         """Build a fact of this view about a lock, or about the node."""
         number, version = (self.view.number, self.view.version) if self.view else (0, 0)
         if lease is None:
             return Event(kind, view=number, version=version, peer=peer, detail=detail)
+        if isinstance(lease, RangeFile):
+            found = Event(
+                kind, key=lease.name, generation=lease.generation, seq=lease.seq, view=number, version=version
+            )
+            return replace(found, peer=peer, detail=detail or f"{len(lease.table)} ranges")
         return Event(
             kind,
             key=lease.key,
@@ -157,7 +192,7 @@ class NodeState:
             session=lease.session.ref.id if lease.session else "",
         )
 
-    def emit(self, kind: EventKind, lease: Lease | None = None, peer: str = "", detail: str = "") -> None:
+    def emit(self, kind: EventKind, lease: Lease | RangeFile | None = None, peer: str = "", detail: str = "") -> None:
         """Tell observers a fact."""
         self.out.append(Emit(self.fact(kind, lease, peer, detail)))
 
@@ -215,7 +250,7 @@ class NodeState:
         if self.config.durability == "async":
             self.commit(lease.key, lease.order)
 
-    def spread(self, lease: Lease, *, urgent: bool = False) -> None:
+    def spread(self, lease: Lease | RangeFile, *, urgent: bool = False) -> None:
         """Queue a lease for whoever else must have it in this view."""
         urgent = urgent or lease.key in self.desk.pending
         primary, backup = self.owners_at(lease.position)

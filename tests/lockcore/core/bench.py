@@ -186,8 +186,9 @@ class Bench:
         batch = self.batches(address)[-1]
         replicas, transfers = (outcome,) * len(batch.replicas), (outcome,) * len(batch.transfers)
         sessions = (outcome,) * len(batch.sessions)
-        me, status = self.peers[address], BatchStatus.OK
-        self.hear(PeerAck(me, self.me, batch.view, batch.lsn, status, replicas, transfers, sessions=sessions))
+        files = (outcome,) * len(batch.files)
+        answer = PeerAck(self.peers[address], self.me, batch.view, batch.lsn, BatchStatus.OK, replicas, transfers)
+        self.hear(replace(answer, sessions=sessions, files=files))
 
     def answer_forward(self, address: str, result: Result) -> None:
         """Have a peer answer the newest request that was passed on to it."""

@@ -5,18 +5,20 @@ Elsewhere: which test has to fail (test_mutations), the other invariants (mutati
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lockcore.core import keeping, queueing, sessions
+from lockcore.core import keeping, queueing, ranging, sessions, views
 from lockcore.core.leases import LeaseTable
 from lockcore.core.messages import Outcome
+from lockcore.core.rangefiles import FileTable, RangeFile, id_of
 from lockcore.core.sessions import SessionMint, SessionTable
 
 if TYPE_CHECKING:
     import pytest
 
     from lockcore.core.leases import Lease
-    from lockcore.core.messages import SessionProof, SessionRecord
+    from lockcore.core.messages import FileRecord, SessionProof, SessionRecord
     from lockcore.core.requests import Request
     from lockcore.core.sessions import Session
     from lockcore.core.state import NodeState
@@ -116,3 +118,51 @@ def unlock_and_lock(patch: pytest.MonkeyPatch) -> None:
         move(state, request, operation, session, old, state.table.get(operation.key))
 
     patch.setattr(queueing, "_move", in_two_steps)
+
+
+# --- byte ranges in nodes ---------------------------------------------------------------------
+
+
+def apply_changes_anywhere(patch: pytest.MonkeyPatch) -> None:
+    """Z1: whatever the copy is."""
+    merge = FileTable.merge
+
+    def careless(self: FileTable, record: FileRecord, now_ns: int) -> Outcome:
+        file = self.get(id_of(record.key))
+        if record.whole is None and file is not None:
+            record = replace(record, base=file.order)
+        return merge(self, record, now_ns)
+
+    patch.setattr(FileTable, "merge", careless)
+
+
+def take_back_the_number_only(patch: pytest.MonkeyPatch) -> None:
+    """Z2."""
+
+    def take_back(self: RangeFile, order: tuple[int, int], _now_ns: int) -> bool:
+        found = next(c for c in self._log if c.after == order)
+        self.generation, self.seq = found.before
+        return True
+
+    patch.setattr(RangeFile, "take_back", take_back)
+
+
+def answer_ranges_at_once(patch: pytest.MonkeyPatch) -> None:
+    """Y1."""
+    carry = ranging.carry
+
+    def hasty(state: NodeState, file: RangeFile, *rest: Any) -> None:
+        carry(state, file, *rest)
+        state.commit(file.key, file.order)
+
+    patch.setattr(ranging, "carry", hasty)
+
+
+def do_ranges_again(patch: pytest.MonkeyPatch) -> None:
+    """Y2."""
+    patch.setattr(ranging, "_repeated", lambda *_: False)
+
+
+def bring_everything_back(patch: pytest.MonkeyPatch) -> None:
+    """P4: a node that was out hands over what it had, as if nothing had happened meanwhile."""
+    patch.setattr(views, "_forget_sessions", lambda _state: None)

@@ -29,6 +29,8 @@ from tests.lockcore.core import (
     test_node,
     test_outbox,
     test_queueing,
+    test_rangefiles,
+    test_ranging,
     test_region,
     test_ring,
     test_serving,
@@ -175,6 +177,15 @@ ROWS = (
     Row("U2", ms.serve_the_dead, test_queueing.test_a_request_after_the_end_of_its_session_is_refused),
     Row("U3", ms.do_it_again, test_queueing.test_a_repeated_acquisition_is_answered_and_not_done_twice),
     Row("U4", ms.unlock_and_lock, test_queueing.test_a_migration_keeps_the_generation_and_everybody_else_s_place),
+    Row(
+        "Z1",
+        ms.apply_changes_anywhere,
+        test_rangefiles.test_who_has_another_state_is_told_all_and_who_follows_what_changed,
+    ),
+    Row("Z2", ms.take_back_the_number_only, test_rangefiles.test_what_is_taken_back_leaves_the_file_as_it_was_before),
+    Row("Y1", ms.answer_ranges_at_once, test_ranging.test_a_range_is_answered_when_the_backup_has_it),
+    Row("Y2", ms.do_ranges_again, test_ranging.test_a_repeated_range_operation_is_answered_and_not_done_twice),
+    Row("P4", ms.bring_everything_back, test_ranging.test_who_may_have_been_out_forgets_what_sessions_held),
     Row("M5", m.publish_whoever_is_first, test_master_restart.test_a_join_waits_until_the_known_members_are_back),
 )
 
