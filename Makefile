@@ -6,7 +6,7 @@ SHELL := /bin/bash
 SEEDS ?= 1000
 FIRST ?= 0
 
-.PHONY: help install run test sim chaos bench check format lock proto browser clean
+.PHONY: help install run test sim chaos kernel bench check format lock proto browser clean
 
 NODES ?= 3
 PORT ?= 8000
@@ -53,8 +53,11 @@ sim: install  ## Simulate clusters under random faults: SEEDS=1000 FIRST=0, or o
 	$(if $(SEED),,$(BIN)/python -m lockcore.testing.exhaust --states $$(( $(SEEDS) * 20 )))
 
 SECONDS ?= 60
-chaos: install  ## Break a real cluster and judge it: SECONDS=60 SEED=1 NODES=3, OUT=an empty folder for the records
-	$(BIN)/python -m lockcore.testing.chaos --seconds $(SECONDS) --seed $(if $(SEED),$(SEED),1) --nodes $(NODES) $(if $(OUT),--out $(OUT))
+chaos: install  ## Break a real cluster and judge it: SECONDS=60 or TRIALS=20 of each kind, SEED=1 NODES=3, OUT=an empty folder
+	$(BIN)/python -m lockcore.testing.chaos $(if $(TRIALS),--trials $(TRIALS),--seconds $(SECONDS)) --seed $(if $(SEED),$(SEED),1) --nodes $(NODES) $(if $(OUT),--out $(OUT))
+
+kernel: install  ## Compare byte ranges with Linux's own: OPERATIONS=100000 SEED=1
+	$(BIN)/python -m tests.kernel --operations $(if $(OPERATIONS),$(OPERATIONS),100000) --seed $(if $(SEED),$(SEED),1)
 
 sim-mutants: install  ## Take rules out of the core, and count the seeds until the simulator says so: ONLY=grace
 	$(BIN)/python -m tests.simulation.mutants --only "$(ONLY)"

@@ -4,7 +4,7 @@ A POST writes a request down and answers 202; whether it worked is told by the a
 
 Invariants
   A1  Whoever may not act gets 403 and leaves a failed OperatorAction behind; so does what is not possible.
-Elsewhere: doing it (dlmsite.operations.helm).
+Elsewhere: doing it (dlmsite.operations.helm), what the bodies say (asked).
 """
 
 import json
@@ -16,18 +16,31 @@ from asgiref.sync import async_to_sync
 from django.http import HttpRequest, HttpResponse
 
 from dlmsite.access.roles import can_operate
-from dlmsite.dashboard import picture
+from dlmsite.dashboard import asked, picture
 from dlmsite.dashboard.gate import answer, json_view
 from dlmsite.dashboard.problems import Refusal
 from dlmsite.journal.models import Node
 from dlmsite.journal.recorder import send_hint
-from dlmsite.operations import requests
+from dlmsite.operations import holdrows, requests
 from dlmsite.operations.models import Helm
 from dlmsite.operations.seats import NODES_MAX, next_label
 
 Check = Callable[[Helm], None]
+Read = Callable[[HttpRequest], asked.Asked]
 
-DEEDS: Final = {"kill": "be killed", "stop": "be stopped", "restart": "be restarted"}
+DEEDS: Final = {
+    "kill": "be killed",
+    "stop": "be stopped",
+    "restart": "be restarted",
+    "pause": "be paused",
+    "resume": "be resumed",
+    "isolate": "be isolated",
+    "heal": "be healed",
+}
+READS: Final[dict[str, Read]] = {"pause": asked.pause, "isolate": asked.isolation}
+ENDS: Final = {"resume": holdrows.PAUSED, "heal": holdrows.ISOLATED}
+UNABLE: Final = frozenset({"stop", "restart"})
+"""What a paused node cannot do: it hears nothing."""
 ENDED: Final = frozenset({"killed", "stopped"})
 NO_HELM: Final = "Nobody here can start or end processes: this cluster was not started with `manage.py up`."
 
@@ -40,10 +53,22 @@ def add_node(request: HttpRequest) -> HttpResponse:
 
 @json_view("POST")
 def act_on_node(request: HttpRequest, label: str, what: str) -> HttpResponse:
-    """Ask for a node to be killed, stopped or restarted."""
+    """Ask for something to be done to a node."""
     if what not in DEEDS:
         raise Refusal(HTTPStatus.NOT_FOUND, "No such action", f"A node can {', '.join(DEEDS.values())}.")
-    return _ask(request, what, label, lambda helm: _check_node(helm, label, what))
+    return _ask(request, what, label, lambda helm: _check_node(helm, label, what), READS.get(what, asked.nothing))
+
+
+@json_view("POST")
+def rehearse(request: HttpRequest) -> HttpResponse:
+    """Ask for a cluster of its own to be broken."""
+    return _ask(request, "rehearse", "", _check_rehearse, asked.rehearse)
+
+
+@json_view("POST")
+def stop_rehearsal(request: HttpRequest) -> HttpResponse:
+    """Ask for the rehearsal that runs to be ended."""
+    return _ask(request, "stop rehearsal", "", _check_stop)
 
 
 @json_view("POST")
@@ -59,15 +84,17 @@ def switch_workload(request: HttpRequest) -> HttpResponse:
     return _ask(request, "workload", "on" if on else "off", _check_workload)
 
 
-def _ask(request: HttpRequest, what: str, target: str, check: Check) -> HttpResponse:
+def _ask(request: HttpRequest, what: str, target: str, check: Check, read: Read = asked.nothing) -> HttpResponse:
     who = request.user.get_username()
     try:
-        check(_helm_for(request))
+        helm = _helm_for(request)
+        options, words = read(request)
+        check(helm)
     except Refusal as refusal:
         requests.refuse(who, what, target, f"refused: {refusal.detail}")
         async_to_sync(send_hint)()
         raise
-    action = requests.ask(who, what, target)
+    action = requests.ask(who, what, target, options=options, detail=words)
     async_to_sync(send_hint)()
     return answer({"action": picture.action_of(action)}, HTTPStatus.ACCEPTED)
 
@@ -100,10 +127,37 @@ def _check_node(helm: Helm, label: str, what: str) -> None:
         raise Refusal(HTTPStatus.CONFLICT, "Not possible", text)
     if what != "restart" and node.pid is None:
         raise Refusal(HTTPStatus.CONFLICT, "Not possible", f"{label} is not running: it was {node.state}.")
+    _check_hold(label, what)
     other = requests.open_action_on(label)
     if other is not None:
         text = f"{other.who} has asked for {label} to {DEEDS.get(other.what, 'change')} just now. Wait for that to end."
         raise Refusal(HTTPStatus.CONFLICT, "Not possible", text)
+
+
+def _check_hold(label: str, what: str) -> None:
+    hold = holdrows.of(label)
+    text = ""
+    if what in ENDS and (hold is None or hold.kind != ENDS[what]):
+        text = f"{label} is not {ENDS[what]}: there is nothing to {what}."
+    elif what in READS and hold is not None:
+        text = f"{label} is {holdrows.tell(hold)} already. End that first, or wait for its time."
+    elif what in UNABLE and hold is not None and hold.kind == holdrows.PAUSED:
+        text = f"{label} is paused and hears nothing. Resume it first, or kill it."
+    if text:
+        raise Refusal(HTTPStatus.CONFLICT, "Not possible", text)
+
+
+def _check_rehearse(helm: Helm) -> None:
+    del helm
+    other = requests.open_action("rehearse")
+    if other is not None:
+        raise Refusal(HTTPStatus.CONFLICT, "Not possible", f"{other.who} rehearses now. Wait for its end, or stop it.")
+
+
+def _check_stop(helm: Helm) -> None:
+    del helm
+    if requests.open_action("rehearse") is None:
+        raise Refusal(HTTPStatus.CONFLICT, "Not possible", "No rehearsal is running: there is nothing to stop.")
 
 
 def _check_workload(helm: Helm) -> None:

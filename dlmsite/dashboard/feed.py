@@ -16,17 +16,18 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 from channels.layers import get_channel_layer
 from django.db import DatabaseError, connection
 
-from dlmsite.dashboard import picture
+from dlmsite.dashboard import faults, picture
 from dlmsite.journal.models import Pulse
 from dlmsite.journal.recorder import LIVE_GROUP
 from dlmsite.operations import requests
@@ -62,7 +63,7 @@ class Feed:
         self.floor_id = 0
         self.last_id = 0
         self.parts: dict[str, str] = {}
-        """view, nodes and workload, each as JSON"""
+        """view, nodes, master, workload and invariants, each as JSON"""
         self.actions: dict[str, str] = {}
         self.lag_ms: float | None = None
         self._watchers: dict[object, asyncio.Event] = {}
@@ -152,7 +153,7 @@ class Feed:
     async def _look(self) -> bool:
         """Read what is new and wake everybody; say whether there may be more."""
         after = self.last_id
-        before = (self._nodes_key, self.parts.get("nodes", ""))
+        before = (self._nodes_key, self.parts)
         reading = await self.read(lambda: _read(after, *before))
         for event in reading.events:
             self.events.append(event)
@@ -169,24 +170,30 @@ class Feed:
         return len(reading.events) == READ_EVENTS_MAX
 
 
-def _read(after: int, nodes_key: tuple[int, int] = (0, 0), nodes_text: str = "") -> Reading:
+def _read(after: int, nodes_key: tuple[int, int] = (0, 0), known: Mapping[str, str] = MappingProxyType({})) -> Reading:
     """Look at the rows.
 
     Args:
         after: the last event known.
-        nodes_key: of the rows that `nodes_text` was made of.
-        nodes_text: used again while they are the same, so that ages alone are no news (but once a second).
+        nodes_key: of the rows of nodes (and master) that `known` was made of.
+        known: parts; those are used again while the rows are the same, so that ages alone are no news (but once a
+            second).
     """
     now_ns = time.time_ns()
     key = (picture.nodes_written_ns(), now_ns // NODES_AGE_NS)
+    seen = known if key == nodes_key else {}
     labels = picture.node_labels()
     rows = picture.events_after(after, READ_EVENTS_MAX)
     return Reading(
         events=[(row.pk, dumps(picture.event_of(row, labels))) for row in rows],
         parts={
             "view": dumps(picture.view_of(picture.newest_view(), labels)),
-            "nodes": nodes_text if key == nodes_key else dumps(picture.nodes(now_ns)),
+            "nodes": seen.get("nodes") or dumps(picture.nodes(now_ns)),
+            "master": seen.get("master") or dumps(picture.master(now_ns)),
             "workload": dumps(picture.workload_of(requests.present_helm())),
+            "holds": dumps(faults.holds()),
+            "rehearsal": dumps(faults.rehearsal()),
+            "invariants": dumps(picture.invariants_of(labels, now_ns)),
         },
         actions={action["id"]: dumps(action) for action in picture.actions()},
         lag_ms=picture.lag_ms_of(Pulse.objects.filter(pk=1).first(), now_ns),

@@ -5,7 +5,8 @@ Pure functions from rows to JSON-able values, and the queries of a whole picture
 Invariants
   P1  Every 64-bit number is a string: JavaScript would round it. "Does not apply" is the empty string.
   P2  Times are wall-clock milliseconds.
-Elsewhere: what the page makes of it (static/js/contract.js has the same shapes), who sends it (feed, consumers, api).
+Elsewhere: violations (invariants), what the page makes of it (static/js/contract.js has the same shapes), who sends it
+(feed, consumers, api).
 """
 
 import time
@@ -14,7 +15,8 @@ from typing import Any, Final
 
 from django.db.models import Max
 
-from dlmsite.journal.models import HeldLock, LockEvent, Node, Pulse, RingVersion
+from dlmsite.dashboard import faults, invariants
+from dlmsite.journal.models import HeldLock, LockEvent, MasterSight, Node, Pulse, RefusedViews, RingVersion
 from dlmsite.operations import requests
 from dlmsite.operations.models import Helm, OperatorAction
 
@@ -47,7 +49,7 @@ def node_labels() -> dict[str, str]:
 def event_of(row: LockEvent, labels: Mapping[str, str]) -> Json:
     """Return an EVENT."""
     return {
-        "id": str(row.pk),
+        "id": str(row.pk or ""),
         "time_ms": ms(row.wall_ns),
         "node": row.source,
         "label": labels.get(row.source, row.source),
@@ -78,9 +80,9 @@ def view_of(row: RingVersion | None, labels: Mapping[str, str]) -> Json | None:
     }
 
 
-def node_of(row: Node, now_ns: int) -> Json:
-    """Return a NODE."""
-    age_ms = None if row.heartbeat_at_ns is None else max(0, round((now_ns - row.heartbeat_at_ns) / NS_PER_MS))
+def node_of(row: Node, now_ns: int, refused: RefusedViews | None = None) -> Json:
+    """Return a NODE. `state` is what was seen `seen_age_ms` ago; whether that is health, the page judges."""
+    age_ms = None if row.heartbeat_at_ns is None else _age_ms(row.heartbeat_at_ns, now_ns)
     return {
         "address": row.address,
         "label": row.label,
@@ -88,12 +90,30 @@ def node_of(row: Node, now_ns: int) -> Json:
         "incarnation": wide(row.incarnation),
         "pid": row.pid,
         "state": row.state,
+        "settled": row.settled,
         "view": wide(row.view),
+        "refused_views": refused.count if refused else 0,
+        "refused_last": wide(refused.last_view) if refused else "",
+        "refused_ms": ms(refused.last_ns) if refused else None,
         "held_primary": row.held_primary,
         "held_backup": row.held_backup,
         "ops_per_s": row.ops_per_s,
         "heartbeat_age_ms": age_ms,
+        "seen_age_ms": _age_ms(row.updated_at_ns, now_ns),
     }
+
+
+def master_of(row: MasterSight | None, now_ns: int) -> Json | None:
+    """Return a MASTER; None where it was never seen."""
+    if row is None:
+        return None
+    until_ns = row.stabilising_until_ns
+    left_ms = None if until_ns is None else max(0, round((until_ns - now_ns) / NS_PER_MS))
+    return {"seen_age_ms": _age_ms(row.at_ns, now_ns), "stabilising_ms": left_ms}
+
+
+def _age_ms(then_ns: int, now_ns: int) -> int:
+    return max(0, round((now_ns - then_ns) / NS_PER_MS))
 
 
 def action_of(row: OperatorAction) -> Json:
@@ -146,7 +166,14 @@ def nodes_written_ns() -> int:
 def nodes(now_ns: int) -> list[Json]:
     """Return every NODE, n2 before n10."""
     rows = sorted(Node.objects.all(), key=lambda row: (len(row.label), row.label))
-    return [node_of(row, now_ns) for row in rows]
+    lives = {"source__in": [row.address for row in rows], "incarnation__in": [row.incarnation for row in rows]}
+    refused = {(found.source, found.incarnation): found for found in RefusedViews.objects.filter(**lives)}
+    return [node_of(row, now_ns, refused.get((row.address, row.incarnation))) for row in rows]
+
+
+def master(now_ns: int) -> Json | None:
+    """Return the MASTER as it was last seen."""
+    return master_of(MasterSight.objects.filter(pk=1).first(), now_ns)
 
 
 def actions() -> list[Json]:
@@ -163,6 +190,11 @@ def held_locks() -> Iterable[list[Any]]:
         yield [key, owner, str(generation), str(seq), node, ms(since_ns), ttl_ms]
 
 
+def invariants_of(labels: Mapping[str, str], now_ns: int) -> Json:
+    """Return the INVARIANTS."""
+    return invariants.part(lambda row: event_of(row, labels), now_ns)
+
+
 def snapshot() -> Json:
     """Return a whole picture.
 
@@ -176,10 +208,14 @@ def snapshot() -> Json:
         "type": "snapshot",
         "last_event_id": str(last),
         "view": view_of(newest_view(), labels),
+        "master": master(now_ns),
         "nodes": nodes(now_ns),
         "locks": list(held_locks()),
         "actions": actions(),
         "workload": workload_of(requests.present_helm()),
+        "holds": faults.holds(),
+        "rehearsal": faults.rehearsal(),
+        "invariants": invariants_of(labels, now_ns),
         "events": [event_of(row, labels) for row in reversed(newest)],
         "lag_ms": lag_ms_of(Pulse.objects.filter(pk=1).first(), now_ns),
     }

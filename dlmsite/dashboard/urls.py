@@ -12,5 +12,7 @@ urlpatterns: list[URLPattern] = [
     path("api/find/", api.find, name="find"),
     path("api/nodes/", actions.add_node, name="add"),
     path("api/nodes/<str:label>/<str:what>/", actions.act_on_node, name="act"),
+    path("api/rehearsal/", actions.rehearse, name="rehearse"),
+    path("api/rehearsal/stop/", actions.stop_rehearsal, name="stop-rehearsal"),
     path("api/workload/", actions.switch_workload, name="workload"),
 ]

@@ -7,7 +7,8 @@ Invariants
   J1  A LockEvent is written once: (source, incarnation, number) is unique, so a report that is repeated adds nothing.
   J2  Only the recorder of one process writes LockEvents, so their ids rise in the order in which they become visible.
   J3  No row holds a renew token.
-Elsewhere: who writes them (recorder, nodes), how long they stay (retention), what operators asked for (operations).
+Elsewhere: who writes them (recorder, nodes, checking), how long they stay (retention), what operators asked for
+(operations).
 """
 
 from typing import Any, Final
@@ -44,6 +45,7 @@ class Node(models.Model):
     incarnation = models.BigIntegerField(default=0)
     pid = models.IntegerField(null=True)
     state = models.CharField(max_length=16, default="unknown")
+    settled = models.BooleanField(default=False, help_text="nothing is missing in its view")
     view = models.BigIntegerField(default=0)
     held_primary = models.BigIntegerField(default=0)
     held_backup = models.BigIntegerField(default=0)
@@ -144,3 +146,78 @@ class Pulse(models.Model):
 
     def __str__(self) -> str:
         return self.trouble or f"{self.lag_ms:.0f} ms behind"
+
+
+class MasterSight(models.Model):
+    """The one row of what was last seen of the master. Absent: never seen."""
+
+    at_ns = models.BigIntegerField(help_text="wall clock, when it was looked at")
+    stabilising_until_ns = models.BigIntegerField(null=True, help_text="wall clock; empty while nothing is planned")
+
+    def __str__(self) -> str:
+        return f"master seen at {self.at_ns}"
+
+
+class RefusedViews(models.Model):
+    """How often one incarnation of a node refused a view because it had a newer one. Absent: never, as far as told."""
+
+    source = models.CharField(max_length=255)
+    incarnation = models.BigIntegerField()
+    count = models.BigIntegerField()
+    last_view = models.BigIntegerField()
+    last_ns = models.BigIntegerField(help_text="wall clock of the last one")
+
+    class Meta:
+        """What the database sees to."""
+
+        constraints = (models.UniqueConstraint(fields=["source", "incarnation"], name="journal_refusals_per_life"),)
+
+    def __str__(self) -> str:
+        return f"{self.source} refused {self.count} views"
+
+
+class Checking(models.Model):
+    """The one row of how the running check of the invariants is doing. Absent: it never ran.
+
+    Its memory does not outlive the recorder's process; it is made again from the newest rows, which is why it says how
+    far back it remembers.
+    """
+
+    at_ns = models.BigIntegerField(help_text="wall clock, when this was written")
+    since_ns = models.BigIntegerField(
+        help_text="wall clock; what was recorded later is checked, or counted as unchecked"
+    )
+    remembers_since_ns = models.BigIntegerField(help_text="wall clock of the oldest event it compares with")
+    through_id = models.BigIntegerField(default=0, help_text="the newest event that was checked")
+    checked = models.BigIntegerField(default=0)
+    unchecked = models.BigIntegerField(default=0, help_text="recorded while the check did not run, and not made up for")
+    unlisted = models.BigIntegerField(default=0, help_text="violations beyond those that are kept as rows")
+    forgotten = models.BigIntegerField(default=0, help_text="locks forgotten for lack of room, in this process")
+    trouble = models.TextField(blank=True, help_text="why it has stopped; empty while it runs")
+
+    def __str__(self) -> str:
+        return self.trouble or f"{self.checked} events checked"
+
+
+class Violation(models.Model):
+    """Two events of which one must not be, after the other.
+
+    `evidence` is a copy of both as they were, because retention removes events without asking who points at them:
+    `first` and `second` are links that may lead nowhere. `mark` stands for rule and events, so that a contradiction
+    that is found again adds nothing.
+    """
+
+    mark = models.CharField(max_length=32, unique=True)
+    rule = models.CharField(max_length=8)
+    text = models.TextField()
+    first = models.ForeignKey(
+        LockEvent, models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
+    )
+    second = models.ForeignKey(
+        LockEvent, models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
+    )
+    evidence: Any = models.JSONField()
+    found_at_ns = models.BigIntegerField(help_text="wall clock")
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.text}"

@@ -15,9 +15,15 @@ from typing import Any, Final
 
 from django.db import connection, transaction
 
-from dlmsite.journal.models import Node, RingVersion
+from dlmsite.journal.models import MasterSight, Node, RingVersion
 
-STATES: Final = frozenset({"up", "joining", "down", "fenced", "acquiring", "leaving", "stopped", "killed", "unknown"})
+STATES: Final = frozenset(
+    {
+        "up", "joining", "acquiring", "leaving", "suspected", "fenced", "down", "paused", "stopped", "killed",
+        "unknown",
+    }
+)  # fmt: skip
+NS_PER_MS: Final = 1_000_000
 COLORS: Final = 64
 """More nodes than this share colours; their labels differ all the same."""
 
@@ -28,6 +34,7 @@ class NodeSample:
 
     Attributes:
         pid: None where no process is known.
+        settled: it lacks nothing in `view`.
         operations: since its start; None where unknown.
         heartbeat_at_ns: wall clock; None where it was never heard.
     """
@@ -37,6 +44,7 @@ class NodeSample:
     state: str
     incarnation: int = 0
     pid: int | None = None
+    settled: bool = False
     view: int = 0
     held_primary: int = 0
     held_backup: int = 0
@@ -70,6 +78,7 @@ class NodeBook:
         row.incarnation = sample.incarnation
         row.pid = sample.pid
         row.state = sample.state if sample.state in STATES else "unknown"
+        row.settled = sample.settled
         row.view = sample.view
         row.held_primary = sample.held_primary
         row.held_backup = sample.held_backup
@@ -91,7 +100,7 @@ class NodeBook:
 
 
 _FIELDS: Final = (
-    "address", "incarnation", "pid", "state", "view", "held_primary", "held_backup", "gauges", "ops_per_s",
+    "address", "incarnation", "pid", "state", "settled", "view", "held_primary", "held_backup", "gauges", "ops_per_s",
     "heartbeat_at_ns", "updated_at_ns",
 )  # fmt: skip
 
@@ -130,9 +139,18 @@ def write_view(view: ViewSample, now_ns: int) -> None:
         RingVersion.objects.filter(number=view.number, settled_at_ns=None).update(settled_at_ns=now_ns)
 
 
+def write_sight(stabilising_ms: int | None, now_ns: int) -> None:
+    """Write down that the master was looked at, and how long its stabilisation delay still runs (None: it does not)."""
+    until_ns = None if stabilising_ms is None else now_ns + stabilising_ms * NS_PER_MS
+    values = {"at_ns": now_ns, "stabilising_until_ns": until_ns}
+    if not MasterSight.objects.filter(pk=1).update(**values):
+        MasterSight.objects.create(pk=1, **values)
+
+
 def _forget(row: Node, now_ns: int) -> None:
     row.pid = None
     row.state = "unknown"
+    row.settled = False
     row.held_primary = row.held_backup = 0
     row.ops_per_s = 0.0
     row.gauges = {}

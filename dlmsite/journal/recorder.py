@@ -11,7 +11,8 @@ Invariants
   R3  A database that fails is tried again, later and later; meanwhile `trouble` says what is wrong. A batch that can
       never be written becomes a gap.
   R4  All writing of the journal happens in one thread, one thing at a time.
-Elsewhere: the rows (writer), what else is written in the same thread (nodes, retention).
+Elsewhere: the rows (writer), what is judged once they are committed (checking), what else is written in the same
+thread (nodes, retention).
 """
 
 import asyncio
@@ -26,6 +27,7 @@ from channels.layers import get_channel_layer
 from django.db import DatabaseError, DataError, IntegrityError, connection
 
 from dlmsite.journal import retention
+from dlmsite.journal.checking import Check
 from dlmsite.journal.models import Pulse
 from dlmsite.journal.writer import JournalWriter, Written
 from lockcore.core.events import EventBatch
@@ -60,10 +62,18 @@ class Recorder:
     Args:
         writer: what makes the rows.
         clock_ns: the wall clock.
+        check: what judges the facts afterwards.
     """
 
-    def __init__(self, writer: JournalWriter | None = None, clock_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        writer: JournalWriter | None = None,
+        clock_ns: Callable[[], int] = time.time_ns,
+        check: Check | None = None,
+    ) -> None:
         self._writer = writer or JournalWriter(clock_ns)
+        self._check = check or Check(clock_ns)
+        self._writer.on_commit = self._check.committed
         self._clock_ns = clock_ns
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._queue: list[tuple[EventBatch, asyncio.Future[None]]] = []
@@ -103,6 +113,8 @@ class Recorder:
         for _, done in self._queue:
             if not done.done():
                 done.set_exception(RecorderStopped())
+        with suppress(DatabaseError):
+            await self.run(self._check.note)
         with suppress(DatabaseError):
             await self.run(connection.close)
         self._thread.shutdown(wait=False)
@@ -166,6 +178,7 @@ class Recorder:
             if not done.done():
                 done.set_result(None)
         self.hint()
+        await self.run(self._check.run)  # after the acknowledgements: nobody waits for it
 
     def _write_or_split(self, batches: list[EventBatch]) -> Written:
         """Write all, or find the batch that is in the way and put a gap in its place."""
@@ -238,6 +251,7 @@ class Recorder:
         }
         if not Pulse.objects.filter(pk=1).update(**values):
             Pulse.objects.create(pk=1, **values)
+        self._check.note()
         return retention.prune(keep, self._clock_ns())
 
 

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db.models import Max, Min
 
 from dlmsite.environment import EnvironmentProblem
-from dlmsite.journal.models import Cursor, LockEvent, RingVersion
+from dlmsite.journal.models import Cursor, LockEvent, RefusedViews, RingVersion
 
 ROWS_DEFAULT: Final = 5_000_000
 """About 2 GB of SQLite."""
@@ -65,6 +65,7 @@ def _prune_others(before_ns: int) -> None:
     newest = RingVersion.objects.order_by("-number").values_list("number", flat=True).first()
     RingVersion.objects.filter(at_ns__lt=before_ns).exclude(number=newest or 0).delete()
     Cursor.objects.filter(at_ns__lt=before_ns).delete()
+    RefusedViews.objects.filter(last_ns__lt=before_ns).delete()
 
 
 def _limit(name: str, default: int) -> int:

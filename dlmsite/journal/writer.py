@@ -6,7 +6,8 @@ PostgreSQL.
 
 Invariants
   W1  Memory (projection, cursors) changes only after the commit: a transaction that failed can be tried again.
-Elsewhere: what is new in a batch (intake), what is held (projection), when to write and what if it fails (recorder).
+Elsewhere: what is new in a batch (intake), what is held (projection), refused views (refusals), when to write and what
+if it fails (recorder).
 """
 
 import time
@@ -22,6 +23,7 @@ from django.db.models import Max
 from dlmsite.journal.intake import Intake, gap, newest_ns, take_in
 from dlmsite.journal.models import Cursor, HeldLock, LockEvent
 from dlmsite.journal.projection import ENDING, FOREVER, Changes, Fact, Held, Life, Order, Projection
+from dlmsite.journal.refusals import count_refused, write_refused
 from lockcore.core.events import EventBatch, EventKind
 
 T = TypeVar("T")
@@ -64,6 +66,8 @@ class JournalWriter:
         self._clock_ns = clock_ns
         self._cursors: dict[Life, int] = {}
         self._projection: Projection | None = None
+        self.on_commit: Callable[[list[Fact]], None] = _ignore
+        """Told what is recorded for the first time, each time after the commit."""
 
     @property
     def projection(self) -> Projection:
@@ -121,9 +125,11 @@ class JournalWriter:
         with transaction.atomic():
             _insert_events([*fillers, *fresh])
             _write_held(changes)
+            write_refused(count_refused(fresh))
             _write_cursors(cursors, self._clock_ns())
         projection.commit(changes, self._clock_ns())
         self._keep_cursors(cursors)
+        self.on_commit(fresh)
 
     def _cursor(self, life: Life) -> int:
         if life not in self._cursors:
@@ -137,6 +143,10 @@ class JournalWriter:
             self._cursors[life] = number
         while len(self._cursors) > CURSORS_KEPT:
             self._cursors.pop(next(iter(self._cursors)))
+
+
+def _ignore(facts: list[Fact]) -> None:
+    del facts
 
 
 def _insert_events(facts: Iterable[Fact]) -> None:

@@ -1,6 +1,6 @@
-"""Asks master and nodes how they are, over gRPC.
+"""Asks master and nodes how they are, and nodes to cut themselves off, over gRPC.
 
-Elsewhere: who wants to know (report).
+Elsewhere: who wants to know (report), who wants them cut off (holds).
 """
 
 import asyncio
@@ -9,12 +9,13 @@ from typing import Any, Final, TypeVar
 
 import grpc
 
-from lockcore.service.channels import open_channel
+from lockcore.service.channels import Gate, open_channel
 from lockcore.wire.addresses import grpc_target
 from lockcore.wire.codec import NodeStatus, decode_status
 from lockcore.wire.errors import CodecError
 from lockcore.wire.master_codec import Overview, decode_overview
-from lockcore.wire.methods import OVERVIEW, STATUS
+from lockcore.wire.methods import ISOLATE, ISOLATED, OVERVIEW, STATUS
+from lockcore.wire.rehearsal_codec import Isolation, decode_isolation, encode_isolation
 
 T = TypeVar("T")
 
@@ -32,10 +33,27 @@ async def ask_nodes(addresses: list[str]) -> dict[str, NodeStatus | None]:
     return dict(zip(addresses, answers, strict=True))
 
 
-async def _ask(target: str, method: str, decode: Callable[[bytes], T]) -> T | None:
+async def isolate(address: str, gate: Gate, isolation: Isolation) -> Isolation | None:
+    """Tell a node what to cut; return what it then says is cut, None if it does not answer."""
+    target, said = grpc_target(address), encode_isolation(isolation)
+    return await _ask(target, ISOLATE, decode_isolation, said, gate.metadata)
+
+
+async def isolated(address: str, gate: Gate) -> Isolation | None:
+    """Return what a node says is cut; None if it does not answer."""
+    return await _ask(grpc_target(address), ISOLATED, decode_isolation, b"", gate.metadata)
+
+
+async def _ask(
+    target: str,
+    method: str,
+    decode: Callable[[bytes], T],
+    said: bytes = b"",
+    metadata: tuple[tuple[str, str], ...] = (),
+) -> T | None:
     async with open_channel(target) as channel:
         caller: Any = channel.unary_unary  # its stubs want serializers that it does not need
         try:
-            return decode(await caller(method)(b"", timeout=ANSWER_S))
+            return decode(await caller(method)(said, metadata=metadata, timeout=ANSWER_S))
         except (grpc.RpcError, CodecError):
             return None

@@ -2,8 +2,8 @@
 
 Everything runs in the event loop that Daphne serves the page with.
 
-    start: recorder -> master -> adopt nodes, start those that are missing -> helm, watch -> workload
-    stop:  workload -> helm -> close the cluster -> end the nodes -> master -> recorder
+    start: recorder -> master -> adopt nodes and holds, start those that are missing -> helm, watch -> workload
+    stop:  workload, rehearsal -> helm -> end holds -> close the cluster -> end the nodes -> master -> recorder
 
 Invariants
   C1  A start that fails lets adopted nodes go on; only `stop` ends the cluster.
@@ -24,12 +24,15 @@ from typing import Any, Final
 from dlmsite.environment import PROJECT_DIR
 from dlmsite.journal.models import Node
 from dlmsite.journal.recorder import Recorder
-from dlmsite.operations import requests
-from dlmsite.operations.helm import Helm
+from dlmsite.operations import rehearsalrows, requests
+from dlmsite.operations.helm import Helm, Tools
+from dlmsite.operations.holds import Holds
+from dlmsite.operations.rehearsal import RehearsalRunner
 from dlmsite.operations.seats import Plan, index_of
 from dlmsite.operations.supervisor import OperationProblem, Supervisor
 from dlmsite.operations.watch import Watch
 from dlmsite.operations.workload import WorkloadProcess
+from lockcore.service.channels import Gate
 from lockcore.service.master_server import MasterServer
 from lockcore.service.secrets import FILE_NAME, load_or_create_secret
 from lockcore.wire.addresses import grpc_target
@@ -61,17 +64,21 @@ class Cluster:
     def __init__(self, settings: ClusterSettings) -> None:
         self._settings = settings
         self.recorder = Recorder()
+        secret = load_or_create_secret(settings.data / FILE_NAME)
         self.master = MasterServer(
             target=settings.plan.master_target,
             journal=settings.data / JOURNAL_NAME,
-            secret=load_or_create_secret(settings.data / FILE_NAME),
+            secret=secret,
             sink=self.recorder,
         )
         self.supervisor = Supervisor(settings.data, settings.plan, self.master, self.recorder)
         self.workload = WorkloadProcess(self.supervisor.logs, workload_command(settings.data, self.supervisor))
         self.watch = Watch(self.recorder, self.master, self.supervisor, also=self._note_helm)
         self.supervisor.on_change = self.watch.poke
-        self._helm = Helm(self.supervisor, self.master, self.workload, self.recorder, self.recorder.run)
+        self.holds = Holds(self.supervisor, Gate(secret), self.recorder.run)
+        self.rehearsal = RehearsalRunner(settings.data, self.supervisor.logs, self.recorder.run, self.recorder.hint)
+        tools = Tools(self.workload, self.holds, self.rehearsal)
+        self._helm = Helm(self.supervisor, self.master, tools, self.recorder, self.recorder.run)
         self._tasks: list[asyncio.Task[None]] = []
         self._serving = False
 
@@ -89,6 +96,8 @@ class Cluster:
         adopted = self.supervisor.adopt()
         if adopted:
             log.info("took over %s", ", ".join(adopted))
+        await self.holds.adopt()
+        await self.recorder.run(rehearsalrows.abandon)
         for label, state in known:
             if index_of(label) is not None:
                 self.supervisor.know(label, state)
@@ -130,7 +139,9 @@ class Cluster:
             await self.abandon()
             return
         await self.workload.stop()
+        await self._quietly(self.rehearsal.stop())
         await self._cancel_tasks()
+        await self._quietly(self.holds.release_all())
         closed = False
         with suppress(Exception):  # whatever it is, the processes are to end
             closed = await self.master.close_cluster(CLOSE_S)
@@ -148,6 +159,7 @@ class Cluster:
 
     async def abandon(self) -> None:
         """Give up a start that failed; nodes go on (C1)."""
+        self.holds.let_go()
         self.supervisor.let_go()
         await self._cancel_tasks()
         await self._quietly(self.master.stop())

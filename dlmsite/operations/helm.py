@@ -5,7 +5,8 @@ An action is done when the master shows its result, not when a signal was sent o
 Invariants
   H1  Every claimed action ends, done or failed, within its deadline.
   H2  At most one action at a time on one target.
-Elsewhere: processes (supervisor), rows (requests), the workload's process (workload).
+Elsewhere: processes (supervisor), rows (requests), the workload's process (workload), nodes that are held (holds),
+rehearsals (rehearsal).
 """
 
 import asyncio
@@ -13,15 +14,18 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from itertools import count
 from signal import SIGKILL, SIGTERM
 from typing import Final, Protocol
 
 from django.db import DatabaseError
 
-from dlmsite.operations import requests
+from dlmsite.operations import holdrows, requests
+from dlmsite.operations.holds import Holds
 from dlmsite.operations.models import OperatorAction
 from dlmsite.operations.ports import EventSink, Master, RunInJournal
+from dlmsite.operations.rehearsal import RehearsalRunner
 from dlmsite.operations.seats import NODES_MAX, next_label
 from dlmsite.operations.supervisor import OperationProblem, Seat, Supervisor, describe_end
 from lockcore.core.events import Event, EventBatch, EventKind, NumberedEvent
@@ -44,23 +48,35 @@ class Workload(Protocol):
         """Start or stop them; return what to tell. Raises OperationProblem."""
 
 
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the helm acts with, beside processes."""
+
+    workload: Workload
+    holds: Holds
+    rehearsal: RehearsalRunner
+
+
 class Helm:
     """Carries out operators' actions.
 
     Args:
         supervisor: owns the processes.
         master: shows results.
-        workload: what `workload` actions switch.
+        tools: the workload that is switched, and what holds nodes and rehearses.
         sink: takes the events that tell of actions.
         run: runs a function in the journal's thread.
     """
 
     def __init__(
-        self, supervisor: Supervisor, master: Master, workload: Workload, sink: EventSink, run: RunInJournal
+        self, supervisor: Supervisor, master: Master, tools: Tools, sink: EventSink, run: RunInJournal
     ) -> None:
         self._supervisor = supervisor
         self._master = master
-        self._workload = workload
+        self._workload = tools.workload
+        self._holds = tools.holds
+        self._holds.tell = self._tell_of_node
+        self._rehearsal = tools.rehearsal
         self._sink = sink
         self._run = run
         self._incarnation = time.time_ns()
@@ -73,6 +89,12 @@ class Helm:
             "restart": self._restart,
             "add": self._add,
             "workload": self._switch_workload,
+            "pause": self._pause,
+            "resume": lambda action: self._holds.undo(action.target, holdrows.PAUSED),
+            "isolate": self._isolate,
+            "heal": lambda action: self._holds.undo(action.target, holdrows.ISOLATED),
+            "rehearse": self._rehearse,
+            "stop rehearsal": lambda _: self._rehearsal.stop(),
         }
 
     async def run(self) -> None:
@@ -125,8 +147,11 @@ class Helm:
                 return
 
     def _tell(self, action: OperatorAction, detail: str) -> None:
-        seat = self._supervisor.seats.get(action.target)
-        event = Event(EventKind.OPERATOR, owner=action.who, peer=seat.address if seat else "", detail=detail)
+        self._tell_of_node(action.target, detail, action.who)
+
+    def _tell_of_node(self, label: str, detail: str, who: str = "") -> None:
+        seat = self._supervisor.seats.get(label)
+        event = Event(EventKind.OPERATOR, owner=who, peer=seat.address if seat else "", detail=detail)
         told = NumberedEvent(next(self._numbers), time.time_ns(), event)
         self._begin(self._record(EventBatch("site", self._incarnation, (told,))))
 
@@ -145,6 +170,7 @@ class Helm:
         return f"process {pid} was killed{view}"
 
     async def _stop(self, action: OperatorAction) -> str:
+        self._holds.refuse_paused(action.target)
         seat = self._supervisor.send(action.target, SIGTERM)
         pid = await self._ended(seat, LEAVE_S, "a goodbye")
         view = await self._left_the_view(seat)
@@ -154,6 +180,7 @@ class Helm:
         seat = self._supervisor.seats.get(action.target)
         if seat is None:
             raise OperationProblem(f"there is no node {action.target}")
+        self._holds.refuse_paused(action.target)
         if seat.alive:
             self._supervisor.send(action.target, SIGTERM)
             await self._ended(seat, LEAVE_S, "a goodbye")
@@ -168,6 +195,17 @@ class Helm:
 
     async def _switch_workload(self, action: OperatorAction) -> str:
         return await self._workload.switch(on=action.target == "on")
+
+    async def _pause(self, action: OperatorAction) -> str:
+        return await self._holds.pause(action.target, action.options["seconds"], action.who)
+
+    async def _isolate(self, action: OperatorAction) -> str:
+        asked = action.options
+        return await self._holds.isolate(action.target, asked["scope"], asked["way"], asked["seconds"], action.who)
+
+    async def _rehearse(self, action: OperatorAction) -> str:
+        asked = action.options
+        return await self._rehearsal.rehearse(asked["seconds"], asked["nodes"], asked["seed"], action.who)
 
     # --- results ----------------------------------------------------------------------------------------------------
 

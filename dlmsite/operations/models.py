@@ -4,7 +4,8 @@ Invariants
   O1  An action's state only goes requested -> running -> done | failed, each step by one UPDATE that names the state
       before: of two supervisors that see a request, one gets it.
   O2  A refusal is a row as well: state failed, detail why.
-Elsewhere: asking and claiming (requests), doing (helm, supervisor).
+  O3  A hold is a row before anything is held, and shown only once it has been seen (`since_ns`).
+Elsewhere: asking and claiming (requests), doing (helm, supervisor, holds, rehearsal).
 """
 
 from django.db import models
@@ -25,6 +26,7 @@ class OperatorAction(models.Model):
     who = models.CharField(max_length=150, help_text="name of the user; kept when the user is deleted")
     what = models.CharField(max_length=16)
     target = models.CharField(max_length=64, blank=True)
+    options = models.JSONField(default=dict, help_text="how it is to be done, such as seconds; what each deed takes")
     state = models.CharField(max_length=16, choices=ActionState.choices, default=ActionState.REQUESTED)
     detail = models.TextField(blank=True)
     requested_at_ns = models.BigIntegerField()
@@ -52,3 +54,50 @@ class Helm(models.Model):
 
     def __str__(self) -> str:
         return "workload on" if self.workload_on else "workload off"
+
+
+class Hold(models.Model):
+    """What is done to a node for a while: paused, or cut off. One per node."""
+
+    label = models.CharField(max_length=64, primary_key=True)
+    kind = models.CharField(max_length=16, help_text="paused or isolated")
+    scope = models.CharField(max_length=16, blank=True, help_text="isolated from whom: everything, master, peers")
+    way = models.CharField(max_length=8, blank=True, help_text="both, in (what it hears), out (what it says)")
+    who = models.CharField(max_length=150)
+    pid = models.IntegerField(help_text="of the process; another one is not held")
+    since_ns = models.BigIntegerField(null=True, help_text="when it was seen to be so; null: not yet")
+    until_ns = models.BigIntegerField(null=True, help_text="wall clock; null: until somebody ends it")
+
+    def __str__(self) -> str:
+        return f"{self.label} {self.kind}"
+
+
+class RehearsalState(models.TextChoices):
+    """How far a rehearsal is, or how it ended."""
+
+    RUNNING = "running"
+    PASSED = "passed"
+    VIOLATED = "violated"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class Rehearsal(models.Model):
+    """A cluster of its own that was broken on purpose: what is told of it while it runs, and its report."""
+
+    who = models.CharField(max_length=150)
+    seconds = models.IntegerField()
+    nodes = models.IntegerField()
+    seed = models.BigIntegerField()
+    state = models.CharField(max_length=16, choices=RehearsalState.choices, default=RehearsalState.RUNNING)
+    detail = models.TextField(blank=True)
+    lines = models.JSONField(default=list, help_text="the last lines of progress")
+    events = models.BigIntegerField(default=0, help_text="checked so far")
+    violations = models.IntegerField(default=0, help_text="found so far")
+    report = models.JSONField(null=True)
+    started_ns = models.BigIntegerField()
+    faults_ns = models.BigIntegerField(null=True, help_text="when its faults began")
+    ended_ns = models.BigIntegerField(null=True)
+
+    def __str__(self) -> str:
+        return f"rehearsal by {self.who}: {self.state}"

@@ -30,6 +30,9 @@ class Master(Protocol):
     def members(self) -> tuple[MemberStatus, ...]:
         """All incarnations that are members or want to be."""
 
+    def stabilising_ms(self) -> int | None:
+        """How long the stabilisation delay still runs, None if it does not."""
+
     def report_death(self, member: MemberId) -> None:
         """This incarnation has ended: it was seen."""
 

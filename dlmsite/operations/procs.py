@@ -20,6 +20,7 @@ PROC: Final = Path("/proc")
 # In /proc/PID/stat, counted after the name, which may hold anything and ends with the last ")".
 _STATE_FIELD: Final = 0
 _START_FIELD: Final = 19
+_STOPPED_STATE: Final = "T"
 _DEAD_STATES: Final = frozenset({"Z", "X", "x"})
 
 
@@ -39,6 +40,16 @@ def identify(pid: int) -> ProcessId | None:
         return None
     fields = stat.rpartition(")")[2].split()
     return None if fields[_STATE_FIELD] in _DEAD_STATES else ProcessId(pid, int(fields[_START_FIELD]))
+
+
+def is_stopped(identity: ProcessId) -> bool:
+    """Say whether SIGSTOP holds the process now."""
+    try:
+        stat = (PROC / str(identity.pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    fields = stat.rpartition(")")[2].split()
+    return fields[_STATE_FIELD] == _STOPPED_STATE and int(fields[_START_FIELD]) == identity.start_ticks
 
 
 def command_line(pid: int) -> list[str]:

@@ -19,9 +19,13 @@ STALE_NS: Final = 30_000_000_000
 """Nobody expects a request this old to be carried out any more."""
 
 
-def ask(who: str, what: str, target: str) -> OperatorAction:
-    """Write a request down."""
-    return OperatorAction.objects.create(who=who, what=what, target=target, requested_at_ns=time.time_ns())
+def ask(
+    who: str, what: str, target: str, *, options: dict[str, object] | None = None, detail: str = ""
+) -> OperatorAction:
+    """Write a request down, with how it is to be done, for programs and in words."""
+    return OperatorAction.objects.create(
+        who=who, what=what, target=target, options=options or {}, detail=detail, requested_at_ns=time.time_ns()
+    )
 
 
 def refuse(who: str, what: str, target: str, why: str) -> OperatorAction:
@@ -75,6 +79,12 @@ def open_action_on(target: str) -> OperatorAction | None:
     """Return an action on the target that has not ended."""
     states = (ActionState.REQUESTED, ActionState.RUNNING)
     return OperatorAction.objects.filter(target=target, state__in=states).order_by("-id").first()
+
+
+def open_action(what: str) -> OperatorAction | None:
+    """Return an action of a kind that has not ended."""
+    states = (ActionState.REQUESTED, ActionState.RUNNING)
+    return OperatorAction.objects.filter(what=what, state__in=states).order_by("-id").first()
 
 
 def present_helm() -> Helm | None:

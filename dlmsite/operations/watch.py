@@ -2,6 +2,7 @@
 
 Invariants
   W1  A state is what was seen now: the master's word where it has one, else the process's.
+  W2  Who has been silent for two heartbeats is suspected, whatever it said before.
 Elsewhere: the rows (dlmsite.journal.nodes).
 """
 
@@ -14,17 +15,20 @@ from typing import Final
 
 from django.db import DatabaseError
 
-from dlmsite.journal.nodes import NodeBook, NodeSample, ViewSample, write_view
+from dlmsite.journal.nodes import NodeBook, NodeSample, ViewSample, write_sight, write_view
 from dlmsite.journal.recorder import Recorder
 from dlmsite.operations.ports import Master
 from dlmsite.operations.supervisor import Seat, Supervisor
+from lockcore.core.limits import HEARTBEAT_MS
 from lockcore.core.roster import MemberStatus
 from lockcore.core.view import View
 
 log = logging.getLogger(__name__)
 
-EVERY_S: Final = 0.5
-HOUSEKEEPING_EVERY: Final = 10
+EVERY_S: Final = 0.2
+"""A heartbeat and a look are to come within two heartbeats: what is older than that is no health (the page's rule)."""
+HOUSEKEEPING_EVERY: Final = 25
+SUSPECT_MS: Final = 2 * HEARTBEAT_MS
 LABEL_CHARS_MAX: Final = 64
 NS_PER_MS: Final = 1_000_000
 
@@ -52,7 +56,7 @@ class Watch:
         self._wanted = asyncio.Event()
 
     def poke(self) -> None:
-        """Look now rather than within half a second."""
+        """Look now rather than at the next turn."""
         self._wanted.set()
 
     async def run(self) -> None:
@@ -83,11 +87,12 @@ class Watch:
         """Write down what is seen now."""
         now_ns = time.time_ns()
         samples = take_samples(self._master.members(), self._supervisor, now_ns)
-        await self._recorder.run(self._write, samples, now_ns)
+        await self._recorder.run(self._write, samples, self._master.stabilising_ms(), now_ns)
         self._recorder.hint()
 
-    def _write(self, samples: list[NodeSample], now_ns: int) -> None:
+    def _write(self, samples: list[NodeSample], stabilising_ms: int | None, now_ns: int) -> None:
         self._book.write(samples, now_ns)
+        write_sight(stabilising_ms, now_ns)
         self._also()
 
     async def _keep_house(self) -> None:
@@ -151,6 +156,7 @@ def _sample(label: str, status: MemberStatus, now_ns: int, pid: int | None = Non
         state=_state(status),
         incarnation=status.incarnation,
         pid=pid,
+        settled=status.settled,
         view=status.view,
         held_primary=status.gauges.held_primary,
         held_backup=status.gauges.held_backup,
@@ -163,6 +169,8 @@ def _sample(label: str, status: MemberStatus, now_ns: int, pid: int | None = Non
 def _state(status: MemberStatus) -> str:
     if status.heartbeat_age_ms is None:
         return "unknown" if status.state == "up" else status.state
+    if status.heartbeat_age_ms > SUSPECT_MS and status.state in {"up", "leaving"}:
+        return "suspected"
     if status.state == "up" and status.view:
         if not status.gauges.serving:
             return "fenced"

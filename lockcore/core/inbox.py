@@ -19,6 +19,7 @@ from lockcore.core import keeping, queueing
 from lockcore.core.events import EventKind
 from lockcore.core.limits import NS_PER_MS, REQUEST_TIMEOUT_MS_MAX
 from lockcore.core.messages import (
+    PROBE_LSN,
     BatchStatus,
     Code,
     FileRecord,
@@ -65,6 +66,9 @@ def _take_batch(state: NodeState, batch: PeerBatch) -> None:
         return
     status = _standing(state, batch)
     if status is not BatchStatus.OK:
+        _acknowledge(state, batch, status)
+        return
+    if batch.lsn == PROBE_LSN:
         _acknowledge(state, batch, status)
         return
     if batch.lsn <= state.last_lsn.get(batch.sender, 0):
@@ -184,8 +188,11 @@ def _emit_stale(state: NodeState, batch: PeerBatch, record: LeaseRecord, what: s
 
 
 def _take_ack(state: NodeState, ack: PeerAck) -> None:
+    if ack.receiver != state.me:
+        return
     link = state.links.get(ack.sender.address)
-    if ack.receiver != state.me or link is None or link.peer != ack.sender:
+    state.reach.hear(ack.sender, state.now.boot_ns, more=False)
+    if link is None or link.peer != ack.sender:
         return
     if ack.status is BatchStatus.OK:
         # Of another view it would lift this node's grants above those of a
@@ -198,6 +205,8 @@ def _take_ack(state: NodeState, ack: PeerAck) -> None:
             _replica_delivered(state, item)
         else:
             _transfer_delivered(state, item, ack.sender.address)
+    if link.due_ns() is not None:
+        state.reach.hear(ack.sender, state.now.boot_ns, more=True)
 
 
 def _replica_delivered(state: NodeState, item: Delivered) -> None:

@@ -81,10 +81,17 @@ class Ledger:
         Each loss counts anew: what was granted after an earlier grace may be
         lost as well.
         """
+        return self._orphans_of(self.lost, self._newly_lost)
+
+    def would_orphan(self, member: MemberId) -> bool:
+        """Say whether somewhere nobody would know anything without this member."""
+        return bool(self._orphans_of(self.lost | {member}, {member}))
+
+    def _orphans_of(self, lost: set[MemberId], newly_lost: set[MemberId]) -> Region:
         out = NOWHERE
         for era in self.eras:
-            gone = {a for a, member in era.up.items() if member in self.lost}
-            newly = {a for a, member in era.up.items() if member in self._newly_lost}
+            gone = {a for a, member in era.up.items() if member in lost}
+            newly = {a for a, member in era.up.items() if member in newly_lost}
             for (primary, backup), region in era.ring.pairs().items():
                 pair = {primary} if backup is None else {primary, backup}
                 if pair <= gone and pair & newly:

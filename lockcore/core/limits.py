@@ -38,6 +38,11 @@ CLAIM_DOUBT_MS: Final = 1_000
 VIEW_REPEAT_MS: Final = 500
 """A heartbeat that names an older view than was sent so long ago: sent again."""
 
+PEER_SILENCE_MS: Final = 500
+"""A peer that owes an answer for so long is named in heartbeats: more than a slow round trip."""
+HEARING_MS: Final = 1_000
+"""Whoever was heard, or has heard, within two heartbeats and a round trip is there."""
+
 PEER_RETRY_MS: Final = 250
 """Unacknowledged peer batches are sent again, with a new number, ..."""
 PEER_RETRY_MS_MAX: Final = 2_000
@@ -83,6 +88,7 @@ LOCK_OWNER_BYTES_MAX: Final = 255
 REQUEST_TIMEOUT_MS: Final = 5_000
 REQUEST_TIMEOUT_MS_MAX: Final = 120_000
 MEMBERS_MAX: Final = 256
+
 
 GENERATION_HEADROOM: Final = NS_PER_S
 """How far above reported floors a new view number is put when the wall clock

@@ -24,12 +24,17 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class NodeLease:
-    """Heartbeats sent, and what their acknowledgements allow."""
+    """Heartbeats sent, and what their acknowledgements allow.
+
+    `acked` is the highest number that was acknowledged, whether it counted
+    or not: that the master is heard.
+    """
 
     lease_ms: int
     heartbeat_ms: int
     until_ns: int = 0
     next_heartbeat_ns: int = 0
+    acked: int = 0
     _number: int = 0
     _sent_ns: dict[int, int] = field(default_factory=dict)
 
@@ -49,6 +54,7 @@ class NodeLease:
 
     def acknowledge(self, ack: HeartbeatAck, view: int) -> bool:
         """Take an acknowledgement; say whether it counted (F2)."""
+        self.acked = max(self.acked, ack.number)
         sent_ns = self._sent_ns.get(ack.number)
         if sent_ns is None or ack.view > view:
             return False

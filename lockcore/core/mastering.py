@@ -40,8 +40,20 @@ class Register:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreached:
+    """A member that owes the sender an answer for `silent_ms`, or has never given one."""
+
+    member: MemberId
+    silent_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """I am alive. `settled` says that nothing is missing in `view`."""
+    """I am alive. `settled` says that nothing is missing in `view`.
+
+    `acked`: the highest number of a heartbeat whose acknowledgement has
+    arrived. `unreached`: the members that do not answer this node.
+    """
 
     member: MemberId
     number: int
@@ -49,6 +61,8 @@ class Heartbeat:
     settled: bool
     floor: int
     gauges: Gauges = field(default_factory=Gauges)
+    acked: int = 0
+    unreached: tuple[Unreached, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from lockcore.core.mastering import (
     NodeMessage,
     Register,
     RegisterRefused,
+    Unreached,
     ViewUpdate,
 )
 from lockcore.core.operations import (
@@ -59,6 +60,7 @@ from lockcore.core.operations import (
     Unlock,
 )
 from lockcore.core.peering import (
+    PROBE_LSN,
     Answered,
     BatchStatus,
     FileAnswer,
@@ -102,6 +104,7 @@ from lockcore.core.steps import (
 )
 
 __all__ = [
+    "PROBE_LSN",
     "RETRYABLE",
     "Answered",
     "BatchStatus",
@@ -183,6 +186,7 @@ __all__ = [
     "Stop",
     "Tick",
     "Unlock",
+    "Unreached",
     "ViewUpdate",
     "WaiterRecord",
 ]

@@ -30,6 +30,7 @@ from lockcore.core.events import EventKind
 from lockcore.core.inbox import receive
 from lockcore.core.limits import NS_PER_MS, REQUEST_TIMEOUT_MS_MAX
 from lockcore.core.messages import (
+    PROBE_LSN,
     ClientCall,
     Close,
     Farewell,
@@ -44,6 +45,7 @@ from lockcore.core.messages import (
     MasterMessage,
     NodeEffect,
     NodeInput,
+    PeerBatch,
     Register,
     RegisterRefused,
     SendMaster,
@@ -285,10 +287,20 @@ class NodeCore:
             batch = link.next_batch(state, now_ns, may_seal_backup=may_seal_backup)
             if batch is not None:
                 state.out.append(SendPeer(address, batch))
+                state.reach.ask(link.peer, now_ns)
         if state.leaving and self._left():
             state.out.append(Stop(EXIT_LEFT, "left the ring"))
         if now_ns >= state.lease.next_heartbeat_ns and not state.closed:
+            self._probe()
             self._heartbeat()
+
+    def _probe(self) -> None:
+        """Ask who was silent for two heartbeats whether anybody is there."""
+        state = self._state
+        for peer in state.reach.to_probe(state.now.boot_ns, 2 * state.config.heartbeat_ms):
+            probe = PeerBatch(state.me, peer, state.view_number, PROBE_LSN)
+            state.out.append(SendPeer(peer.address, probe))
+            state.reach.ask(peer, state.now.boot_ns)
 
     def _left(self) -> bool:
         """Say whether nothing is left to hand over."""
@@ -308,6 +320,8 @@ class NodeCore:
             settled=state.is_up and state.handover.settled(),
             floor=state.table.floor,
             gauges=self.gauges(state.now),
+            acked=state.lease.acked,
+            unreached=state.reach.unreached(state.now.boot_ns),
         )
         state.out.append(SendMaster(message))
         if state.leaving:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lockcore.core.operations import How
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from lockcore.core.operations import KeyOperation, RangeLocked, Released, Result, SessionId
     from lockcore.core.rangerecords import Delta, RangeRecord
     from lockcore.core.view import MemberId
+
+PROBE_LSN: Final = 0
+"""Number of a batch without content that only asks whether anybody is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,8 @@ class PeerBatch:
 
     `lsn` rises with each message from one sender incarnation to one
     receiver incarnation within a view: older ones are dropped, so neither a
-    duplicate nor a reordered message is ever applied late.
+    duplicate nor a reordered message is ever applied late. The number 0 is a
+    probe: it carries nothing and is always answered.
     """
 
     sender: MemberId

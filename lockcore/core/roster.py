@@ -9,15 +9,19 @@ Elsewhere: who is a member, and when that is published (master).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from lockcore.core.limits import CLAIM_DOUBT_MS, NS_PER_MS
+from lockcore.core.limits import CLAIM_DOUBT_MS, HEARING_MS, NS_PER_MS
 from lockcore.core.messages import Gauges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lockcore.core.messages import Heartbeat
     from lockcore.core.view import MemberId, View
+
+UNPROVEN_MAX: Final = 16
+"""Acknowledgements whose arrival is waited for: far more than it takes to call a node deaf."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +45,24 @@ class MemberStatus:
 class Node:
     """One incarnation that has spoken to this master, or that it remembers.
 
-    `heard_ns`: when it last proved to be alive. `told_ns`: when it was last
-    sent a view. `dead`: seen to end, so that what is still in its socket
-    proves nothing. `claimed_ns`: since when it waits for another incarnation
-    at its address to be alive or dead.
+    `heard_ns`: when it last proved to be alive; `steady_ns`: since when it
+    has done so without a gap. `acked_ns`: when it was last acknowledged.
+    `unproven`: acknowledgements (number, time) of which nothing says yet that
+    they arrived; `proved_ns`: when the newest that did arrive was sent.
+    `unreached`: which members do not answer it, and since when. `told_ns`:
+    when it was last sent a view. `dead`: seen to end, so that what is still
+    in its socket proves nothing. `claimed_ns`: since when it waits for
+    another incarnation at its address to be alive or dead.
     """
 
     id: MemberId
     connection: int | None = None
     heard_ns: int = 0
+    steady_ns: int = 0
+    acked_ns: int = 0
+    proved_ns: int = 0
+    unproven: list[tuple[int, int]] = field(default_factory=list)
+    unreached: dict[MemberId, int] = field(default_factory=dict)
     told_ns: int = 0
     spoke: bool = False
     view: int = 0
@@ -61,6 +74,30 @@ class Node:
     claimed_ns: int | None = None
     farewell_ms: int | None = None
     gauges: Gauges = field(default_factory=Gauges)
+
+    def speak(self, now_ns: int) -> None:
+        """Note that it is alive now."""
+        if now_ns - self.heard_ns > HEARING_MS * NS_PER_MS:
+            self.steady_ns = now_ns
+        self.heard_ns = now_ns
+        self.spoke = True
+
+    def take(self, beat: Heartbeat, now_ns: int) -> None:
+        """Note what a heartbeat says of the node and of its ways to others."""
+        self.speak(now_ns)
+        self.floor = max(self.floor, beat.floor)
+        self.gauges = beat.gauges
+        self.view = beat.view
+        self.unreached = {u.member: now_ns - u.silent_ms * NS_PER_MS for u in beat.unreached}
+        arrived = [at_ns for number, at_ns in self.unproven if number <= beat.acked]
+        if arrived:
+            self.proved_ns = arrived[-1]
+            self.unproven = self.unproven[len(arrived) :]
+
+    def acknowledge(self, number: int, now_ns: int) -> None:
+        """Note that a heartbeat is acknowledged now."""
+        self.acked_ns = now_ns
+        self.unproven = [*self.unproven[-UNPROVEN_MAX:], (number, now_ns)]
 
     def counts(self, view: View | None) -> bool:
         """Say whether it is a member, or about to be one."""
@@ -95,8 +132,9 @@ class Roster:
         """Note that an incarnation speaks on a connection."""
         node = self.nodes.setdefault(member, Node(member))
         node.connection = connection
-        node.heard_ns = now_ns
-        node.spoke = True
+        node.speak(now_ns)
+        node.acked_ns = node.proved_ns = now_ns
+        node.unproven = []
         self.connections[connection] = member
         return node
 
@@ -140,7 +178,9 @@ class Roster:
         return [n for n in self if n.claimed_ns is not None and self.rival(n.id, view) is None]
 
     def forgive_sleep(self, since_ns: int, now_ns: int, lease_ms: int) -> None:
-        """Count the time in which the master itself did not run as heard."""
+        """Count the time in which the master itself did not run as heard, and forget what was said before it."""
         for node in self:
-            if node.heard_ns > since_ns - lease_ms * NS_PER_MS:
-                node.heard_ns = min(now_ns, node.heard_ns + now_ns - since_ns)
+            if node.acked_ns > since_ns - lease_ms * NS_PER_MS:
+                node.acked_ns = min(now_ns, node.acked_ns + now_ns - since_ns)
+            node.steady_ns = now_ns
+            node.unproven = []

@@ -39,6 +39,7 @@ from lockcore.core.messages import (
 )
 from lockcore.core.outbox import Part, PeerLink
 from lockcore.core.rangefiles import FileTable, RangeFile, is_file
+from lockcore.core.reach import Reach
 from lockcore.core.requests import Desk, Pending, Request
 from lockcore.core.sessions import SessionMint, SessionTable
 from lockcore.core.tokens import TokenMint
@@ -82,6 +83,7 @@ class NodeState:
     changed: set[str] = field(default_factory=set)
     desk: Desk = field(default_factory=Desk)
     links: dict[str, PeerLink] = field(default_factory=dict)
+    reach: Reach = field(default_factory=Reach)
     last_lsn: dict[MemberId, int] = field(default_factory=dict)
     now: Instant = field(default_factory=lambda: Instant(0, 0))
     out: list[NodeEffect] = field(default_factory=list)

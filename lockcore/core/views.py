@@ -57,6 +57,7 @@ def adopt(state: NodeState, view: View) -> None:
     peers = state.handover.living() if takes_part else []
     undelivered = {key for link in state.links.values() for key in link.undelivered()}
     state.links = {m.address: PeerLink(state.me, m, view.number) for m in peers}
+    state.reach.meet(m for m in state.handover.living() if m.address != state.me.address)
     state.last_lsn = {}
     state.lease.next_heartbeat_ns = 0  # the master learns at once where we are
     state.emit(EventKind.VIEW, detail="adopted" if state.is_up else "adopted; not a member")

@@ -24,6 +24,7 @@ import grpc
 from lockcore.core.messages import Code, Refused
 from lockcore.service import clock
 from lockcore.service.channels import STREAM_BROKEN, Context, next_bytes
+from lockcore.service.isolation import Line
 from lockcore.wire.codec import (
     CodecError,
     NodeStatus,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from lockcore.core.messages import ClientCall, Result
     from lockcore.core.view import View
+    from lockcore.service.isolation import Isolator
     from lockcore.service.shell import NodeShell
     from lockcore.wire.codec import Call
 
@@ -57,10 +59,12 @@ class LocksService:
     Args:
         shell: the node.
         status: builds what Status answers.
+        isolator: holds what clients say and hear.
     """
 
-    def __init__(self, shell: NodeShell, status: Callable[[], NodeStatus]) -> None:
+    def __init__(self, shell: NodeShell, status: Callable[[], NodeStatus], isolator: Isolator) -> None:
         self._shell = shell
+        self._isolator = isolator
         self._status = status
 
     @property
@@ -72,19 +76,23 @@ class LocksService:
         }
 
     async def _converse(self, _: object, context: Context) -> None:
-        await _Conversation(self._shell, context).run()
+        await _Conversation(self._shell, context, self._isolator).run()
 
     async def _tell_status(self, _: bytes, context: Context) -> bytes:
         del context
+        if self._isolator.active:
+            await self._isolator.passing(Line.FROM_CLIENTS)
+            await self._isolator.passing(Line.TO_CLIENTS)
         return encode_status(self._status())
 
 
 class _Conversation:
     """One client's stream."""
 
-    def __init__(self, shell: NodeShell, context: Context) -> None:
+    def __init__(self, shell: NodeShell, context: Context, isolator: Isolator) -> None:
         self._shell = shell
         self._context = context
+        self._isolator = isolator
         self._results: list[tuple[int, Result]] = []
         self._view: View | None = shell.core.view
         self._under_way = 0
@@ -100,7 +108,7 @@ class _Conversation:
         self._view = None
         writer: asyncio.Task[None] | None = None
         try:
-            await self._context.write(first)  # L1
+            await self._say(first)  # L1
             writer = asyncio.get_running_loop().create_task(self._write())
             try:
                 await self._read()
@@ -117,6 +125,8 @@ class _Conversation:
 
     async def _read(self) -> None:
         while (data := await next_bytes(self._context)) is not None:
+            if self._isolator.active:
+                await self._isolator.passing(Line.FROM_CLIENTS)
             self._take(data)
             while (
                 len(self._results) >= UNFETCHED_MAX and not self._gone
@@ -168,11 +178,16 @@ class _Conversation:
                 self._results = self._results[RESULTS_PER_MESSAGE_MAX:]
                 data = encode_server_batch(results, self._view_state())
                 self._view = None
-                await self._context.write(data)
+                await self._say(data)
                 self._fetched.set()
         except STREAM_BROKEN:
             self._gone = True
             self._fetched.set()
+
+    async def _say(self, data: bytes) -> None:
+        if self._isolator.active:
+            await self._isolator.passing(Line.TO_CLIENTS)
+        await self._context.write(data)
 
 
 def status_of_node(  # noqa: PLR0913 - a plain record of what only the process knows

@@ -20,12 +20,14 @@ import grpc.aio
 from lockcore.core.messages import FromMaster
 from lockcore.service import clock
 from lockcore.service.channels import STREAM_BROKEN, Gate, Stream, next_bytes, open_channel, open_stream
+from lockcore.service.isolation import Line
 from lockcore.wire.codec import CodecError
 from lockcore.wire.master_codec import decode_master_message, encode_node_message
 from lockcore.wire.methods import ATTEND
 
 if TYPE_CHECKING:
     from lockcore.core.messages import NodeMessage
+    from lockcore.service.isolation import Isolator
     from lockcore.service.shell import NodeShell
 
 QUEUE_MAX: Final = 64
@@ -39,11 +41,12 @@ _log = logging.getLogger(__name__)
 class MasterLink:
     """Keeps a node connected to the master at `target`."""
 
-    def __init__(self, target: str, gate: Gate) -> None:
+    def __init__(self, target: str, gate: Gate, isolator: Isolator) -> None:
         self.target = target
         self.connected = False
         self.heard_ns = clock.boot_ns()
         self._gate = gate
+        self._isolator = isolator
         self._queue: deque[bytes] = deque(maxlen=QUEUE_MAX)
         self._waiting = asyncio.Event()
 
@@ -76,6 +79,8 @@ class MasterLink:
                 await asyncio.sleep(retry_s)
 
     async def _attend(self, channel: grpc.aio.Channel, shell: NodeShell) -> None:
+        if self._isolator.active:
+            await self._isolator.passing(Line.TO_MASTER)
         stream = open_stream(channel, ATTEND, self._gate)
         writer: asyncio.Task[None] | None = None
         try:
@@ -84,6 +89,8 @@ class MasterLink:
             writer = asyncio.get_running_loop().create_task(self._write(stream))
             first = True
             while (data := await next_bytes(stream)) is not None:
+                if self._isolator.active:
+                    await self._isolator.passing(Line.FROM_MASTER)
                 self.heard_ns = clock.boot_ns()
                 if first:
                     first = False
@@ -102,6 +109,8 @@ class MasterLink:
                 await self._waiting.wait()
                 self._waiting.clear()
                 while self._queue:
+                    if self._isolator.active:
+                        await self._isolator.passing(Line.TO_MASTER)
                     await stream.write(self._queue.popleft())
 
     def _take(self, data: bytes, shell: NodeShell) -> None:

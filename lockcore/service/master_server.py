@@ -137,7 +137,11 @@ class MasterServer:
 
     def members(self) -> tuple[MemberStatus, ...]:
         """Return all incarnations that are members or want to be."""
-        return self._shell.core.members() if self._shell else ()
+        return self._shell.core.members(clock.now()) if self._shell else ()
+
+    def stabilising_ms(self) -> int | None:
+        """Return how long the stabilisation delay still runs, None if it does not."""
+        return self._shell.core.stabilising_ms(clock.now()) if self._shell else None
 
     async def subscribe(self) -> AsyncIterator[tuple[View, bool]]:
         """Yield (view, settled): the current one first, then each change."""

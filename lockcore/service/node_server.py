@@ -28,6 +28,7 @@ from lockcore.core.view import MemberId
 from lockcore.service import clock
 from lockcore.service.addresses import grpc_target
 from lockcore.service.channels import Gate, add_handlers, listen, new_server
+from lockcore.service.isolation import Isolator, RehearsalService
 from lockcore.service.locks_service import LocksService, status_of_node
 from lockcore.service.master_link import MasterLink
 from lockcore.service.peer_links import PeerLinks, PeersService
@@ -37,7 +38,7 @@ from lockcore.service.seaweed_filer import FilerService
 from lockcore.service.secrets import FILE_NAME, derive, load_or_create_secret
 from lockcore.service.shell import NodeShell
 from lockcore.service.spool import Spool, spool_path
-from lockcore.wire.methods import LOCKS, PEERS, SEAWEED_FILER
+from lockcore.wire.methods import LOCKS, PEERS, REHEARSAL, SEAWEED_FILER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,16 +98,18 @@ class NodeServer:
         self.spool = _open_spool(settings, member)
         self._started_ns = clock.boot_ns()
         self._ended: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
-        self._peers = PeerLinks(gate)
-        self.master = MasterLink(settings.master, gate)
-        self._report = ReportLink(settings.master, gate, self.spool)
+        isolator = Isolator()
+        self._peers = PeerLinks(gate, isolator)
+        self.master = MasterLink(settings.master, gate, isolator)
+        self._report = ReportLink(settings.master, gate, self.spool, isolator)
         core = NodeCore(member, derive(secret, "renew tokens"), NodeConfig(durability=settings.durability))
         self.shell = NodeShell(core, self.spool, self._peers, self.master.send, self._end)
         self.shell.on_facts(self._report.notify)
         self._server = new_server()
-        add_handlers(self._server, LOCKS, LocksService(self.shell, self.status).handlers)
-        add_handlers(self._server, PEERS, PeersService(self.shell, gate).handlers)
-        add_handlers(self._server, SEAWEED_FILER, FilerService(self.shell, gate).handlers)
+        add_handlers(self._server, LOCKS, LocksService(self.shell, self.status, isolator).handlers)
+        add_handlers(self._server, PEERS, PeersService(self.shell, gate, isolator).handlers)
+        add_handlers(self._server, SEAWEED_FILER, FilerService(self.shell, gate, isolator).handlers)
+        add_handlers(self._server, REHEARSAL, RehearsalService(isolator, gate).handlers)
         self._tasks: list[asyncio.Task[Any]] = []
 
     def status(self) -> NodeStatus:

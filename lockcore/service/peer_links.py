@@ -23,6 +23,7 @@ import grpc
 from lockcore.core.messages import FromPeer
 from lockcore.service.addresses import grpc_target
 from lockcore.service.channels import STREAM_BROKEN, Context, Gate, Stream, next_bytes, open_channel, open_stream
+from lockcore.service.isolation import Line
 from lockcore.wire.codec import CodecError
 from lockcore.wire.methods import LINK
 from lockcore.wire.peer_codec import decode_envelope, encode_peer_message, join_envelope
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lockcore.core.messages import PeerMessage
+    from lockcore.service.isolation import Isolator
     from lockcore.service.shell import NodeShell
 
 QUEUE_MESSAGES_MAX: Final = 10_000
@@ -45,10 +47,11 @@ _log = logging.getLogger(__name__)
 class _Link:
     """The queue and the stream to one peer."""
 
-    def __init__(self, address: str, gate: Gate) -> None:
+    def __init__(self, address: str, gate: Gate, isolator: Isolator) -> None:
         self.address = address
         self.dropped = 0
         self._gate = gate
+        self._isolator = isolator
         self._queue: deque[bytes] = deque()
         self._bytes = 0
         self._waiting = asyncio.Event()
@@ -96,6 +99,8 @@ class _Link:
                 self._waiting.clear()
                 await self._waiting.wait()
                 continue
+            if self._isolator.active:
+                await self._isolator.passing(Line.TO_PEERS)
             try:
                 await stream.write(self._take())
             except STREAM_BROKEN:
@@ -121,8 +126,9 @@ async def _until_broken(stream: Stream) -> None:
 class PeerLinks:
     """All outgoing streams of one node."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, isolator: Isolator) -> None:
         self._gate = gate
+        self._isolator = isolator
         self._links: dict[str, _Link] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -131,7 +137,7 @@ class PeerLinks:
         link = self._links.get(address)
         if link is None:
             grpc_target(address)  # a bad one raises here, where the shell counts it
-            link = self._links[address] = _Link(address, self._gate)
+            link = self._links[address] = _Link(address, self._gate, self._isolator)
         link.put(encode_peer_message(message))
 
     def retain(self, addresses: Iterable[str]) -> None:
@@ -151,9 +157,10 @@ class PeerLinks:
 class PeersService:
     """The receiving end: lockring.v1.Peers."""
 
-    def __init__(self, shell: NodeShell, gate: Gate) -> None:
+    def __init__(self, shell: NodeShell, gate: Gate, isolator: Isolator) -> None:
         self._shell = shell
         self._gate = gate
+        self._isolator = isolator
 
     @property
     def handlers(self) -> dict[str, Any]:
@@ -164,6 +171,8 @@ class PeersService:
         await self._gate.check(context)
         await context.send_initial_metadata(())
         while (data := await next_bytes(context)) is not None:
+            if self._isolator.active:
+                await self._isolator.passing(Line.FROM_PEERS)
             try:
                 messages = decode_envelope(data)
             except CodecError as error:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from lockcore.service import clock
 from lockcore.service.channels import STREAM_BROKEN, Gate, Stream, next_bytes, open_channel, open_stream
+from lockcore.service.isolation import Line
 from lockcore.wire.errors import CodecError
 from lockcore.wire.master_codec import decode_report_ack, encode_events
 from lockcore.wire.methods import REPORT
@@ -24,6 +25,7 @@ from lockcore.wire.methods import REPORT
 if TYPE_CHECKING:
     import grpc.aio
 
+    from lockcore.service.isolation import Isolator
     from lockcore.service.spool import Spool
 
 WINDOW: Final = 1
@@ -40,9 +42,10 @@ _log = logging.getLogger(__name__)
 class ReportLink:
     """Reports one spool to the master at `target`."""
 
-    def __init__(self, target: str, gate: Gate, spool: Spool) -> None:
+    def __init__(self, target: str, gate: Gate, spool: Spool, isolator: Isolator) -> None:
         self._target = target
         self._gate = gate
+        self._isolator = isolator
         self._spool = spool
         self._sent = 0
         self._unacknowledged: list[int] = []
@@ -94,6 +97,8 @@ class ReportLink:
             stream.cancel()
 
     async def _send(self, stream: Stream) -> None:
+        if self._isolator.active:
+            await self._isolator.passing(Line.TO_MASTER)
         batch = self._spool.read(self._sent)
         if not batch.events:  # neither on disk nor in memory any more: a gap
             self._sent = self._spool.last
@@ -105,6 +110,8 @@ class ReportLink:
     async def _read(self, stream: Stream) -> None:
         with contextlib.suppress(*STREAM_BROKEN, CodecError):
             while (data := await next_bytes(stream)) is not None:
+                if self._isolator.active:
+                    await self._isolator.passing(Line.FROM_MASTER)
                 number = decode_report_ack(data)
                 self._failed = False
                 self._spool.acknowledge(number)

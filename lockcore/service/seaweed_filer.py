@@ -33,6 +33,7 @@ from lockcore.core.messages import (
     Refused,
     SendPeer,
 )
+from lockcore.service.isolation import Line
 from lockcore.wire import seaweed
 from lockcore.wire.codec import CodecError
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from lockcore.core.messages import Outcome, Result
     from lockcore.service.channels import Context, Gate
+    from lockcore.service.isolation import Isolator
     from lockcore.service.shell import NodeShell
     from lockcore.wire.seaweed import FilerCall, MovedLocks
 
@@ -61,9 +63,10 @@ _FIND_STATUS: Final = {
 class FilerService:
     """Serves SeaweedFS's lock protocol on one node."""
 
-    def __init__(self, shell: NodeShell, gate: Gate) -> None:
+    def __init__(self, shell: NodeShell, gate: Gate, isolator: Isolator) -> None:
         self._shell = shell
         self._gate = gate
+        self._isolator = isolator
 
     @property
     def handlers(self) -> dict[str, Any]:
@@ -98,6 +101,14 @@ class FilerService:
 
     async def _ask(self, call: FilerCall, context: Context) -> Result:
         """Ask the core; a fresh acquisition waits for a handover here, not in the core (F1)."""
+        if self._isolator.active:
+            await self._isolator.passing(Line.FROM_CLIENTS)
+        result = await self._ask_until_moved(call, context)
+        if self._isolator.active:
+            await self._isolator.passing(Line.TO_CLIENTS)
+        return result
+
+    async def _ask_until_moved(self, call: FilerCall, context: Context) -> Result:
         loop = asyncio.get_running_loop()
         started = loop.time()
         left_ms = total_ms = _timeout_ms(context)
@@ -138,6 +149,8 @@ class FilerService:
 
     async def _take(self, locks: MovedLocks, context: Context) -> list[Outcome]:
         """Give lock state to the core like any peer's; its answer is ours."""
+        if self._isolator.active:
+            await self._isolator.passing(Line.FROM_PEERS)
         batch = locks.batch
         view = self._shell.core.view
         mine = 0 if view is None else view.number
@@ -153,6 +166,8 @@ class FilerService:
             why = f"the sender is no member of view {mine}, or this node is fenced"
             text = f"nothing was taken ({ack.status.value}): {why}"
             await _abort(context, grpc.StatusCode.FAILED_PRECONDITION, text)
+        if self._isolator.active:
+            await self._isolator.passing(Line.TO_PEERS)
         return locks.in_order(ack.replicas, ack.transfers)
 
 

@@ -78,6 +78,9 @@ class Act(StrEnum):
     TOOK_BACK = "took_back"  # a grant that nobody was told of
     ACKNOWLEDGED = "acknowledged"  # the answer to a mutation left the node
     FREED = "freed"  # the answer to an unlock left the node
+    ACCEPTED = "accepted"  # a state that another node sent was taken
+    SEEN = "seen"  # where and when something was seen to be wrong
+    ALONE = "alone"  # what follows is told where there is no second node to know it
     PROMOTED = "promoted"
     TRANSFERRED = "transferred"
     RECOVERED = "recovered"  # promoted or handed over where a grace was owed: newer states may have died

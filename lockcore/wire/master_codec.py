@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Final
 
 from lockcore.core.events import Event, EventBatch, EventKind, NumberedEvent
+from lockcore.core.limits import MEMBERS_MAX
 from lockcore.core.messages import (
     Close,
     Farewell,
@@ -22,6 +23,7 @@ from lockcore.core.messages import (
     NodeMessage,
     Register,
     RegisterRefused,
+    Unreached,
     ViewUpdate,
 )
 from lockcore.core.roster import MemberStatus
@@ -80,6 +82,11 @@ def encode_node_message(message: NodeMessage) -> bytes:
                     settled=message.settled,
                     floor=message.floor,
                     gauges=gauges_message(message.gauges),
+                    acked=message.acked,
+                    unreached=[
+                        pb.Unreached(member=member_id_message(u.member), silent_ms=u.silent_ms)
+                        for u in message.unreached
+                    ],
                 )
             )
         case Goodbye():
@@ -103,20 +110,27 @@ def decode_node_message(data: bytes) -> NodeMessage:
             view = view_of(register.view) if register.HasField("view") else None
             return Register(member_id_of(register.member), register.floor, view)
         case "heartbeat":
-            beat = message.heartbeat
-            return Heartbeat(
-                member_id_of(beat.member),
-                beat.number,
-                beat.view,
-                beat.settled,
-                beat.floor,
-                gauges_of(beat.gauges),
-            )
+            return _heartbeat_of(message.heartbeat)
         case "goodbye":
             return Goodbye(member_id_of(message.goodbye.member))
         case "farewell":
             return Farewell(member_id_of(message.farewell.member), message.farewell.longest_ms)
     raise CodecError("a node's message is empty, or of a kind that this master does not know: update the master")
+
+
+def _heartbeat_of(beat: pb.Heartbeat) -> Heartbeat:
+    if len(beat.unreached) > MEMBERS_MAX:
+        raise CodecError(f"a heartbeat names at most {MEMBERS_MAX} members that are not reached")
+    return Heartbeat(
+        member_id_of(beat.member),
+        beat.number,
+        beat.view,
+        beat.settled,
+        beat.floor,
+        gauges_of(beat.gauges),
+        beat.acked,
+        tuple(Unreached(member_id_of(u.member), u.silent_ms) for u in beat.unreached),
+    )
 
 
 @encoder

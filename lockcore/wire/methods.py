@@ -10,6 +10,7 @@ from typing import Final
 LOCKS: Final = "lockring.v1.Locks"
 PEERS: Final = "lockring.v1.Peers"
 MASTER: Final = "lockring.v1.Master"
+REHEARSAL: Final = "lockring.v1.Rehearsal"
 SEAWEED_FILER: Final = "filer_pb.SeaweedFiler"
 SEAWEED_MASTER: Final = "master_pb.Seaweed"
 
@@ -26,6 +27,8 @@ def path(service: str, method: str) -> str:
 CONVERSE: Final = path(LOCKS, "Converse")
 STATUS: Final = path(LOCKS, "Status")
 LINK: Final = path(PEERS, "Link")
+ISOLATE: Final = path(REHEARSAL, "Isolate")
+ISOLATED: Final = path(REHEARSAL, "Isolated")
 ATTEND: Final = path(MASTER, "Attend")
 REPORT: Final = path(MASTER, "Report")
 WATCH: Final = path(MASTER, "Watch")

@@ -24,7 +24,7 @@ export const ACTIONS_MAX = 20;
  * @typedef {{before: HashRing, after: HashRing, diff: import("./ringdiff.js").RingDiff,
  *   first: boolean}} RingChange `first`: there was no view before, so nothing moved
  * @typedef {{reset: boolean, ring: RingChange | null, view: boolean, nodes: boolean, locks: boolean,
- *   actions: boolean, workload: boolean, events: import("./contract.js").LockEvent[], skipped: number,
+ *   actions: boolean, workload: boolean, master: boolean, invariants: boolean, events: import("./contract.js").LockEvent[], skipped: number,
  *   doubtful: boolean}} Change
  */
 
@@ -32,7 +32,7 @@ export const ACTIONS_MAX = 20;
 function nothing() {
   return {
     reset: false, ring: null, view: false, nodes: false, locks: false, actions: false, workload: false,
-    events: [], skipped: 0, doubtful: false,
+    master: false, invariants: false, events: [], skipped: 0, doubtful: false,
   };
 }
 
@@ -50,6 +50,10 @@ export class Cluster {
     this.actions = [];
     /** @type {import("./contract.js").Workload} */
     this.workload = { available: false, on: false };
+    /** @type {import("./contract.js").Master | null} */
+    this.master = null;
+    /** @type {import("./contract.js").Invariants | null} null: nobody has told */
+    this.invariants = null;
     /** @type {import("./contract.js").LockEvent[]} oldest first */
     this.events = [];
   }
@@ -90,6 +94,8 @@ export class Cluster {
     this.locks.reset(snapshot.locks);
     this.nodes = snapshot.nodes;
     this.workload = snapshot.workload;
+    this.master = snapshot.master ?? null;
+    this.invariants = snapshot.invariants ?? null;
     this.actions = snapshot.actions;
     this.#sortActions();
     // A picture from before what we know means another history (a new data folder): start over.
@@ -97,7 +103,7 @@ export class Cluster {
     change.events = this.#keepEvents(snapshot.events);
     this.lastEventId = snapshot.last_event_id;
     this.ready = true;
-    return Object.assign(change, { view: true, nodes: true, locks: true, actions: true, workload: true });
+    return Object.assign(change, { view: true, nodes: true, locks: true, actions: true, workload: true, master: true, invariants: true });
   }
 
   /**
@@ -129,9 +135,13 @@ export class Cluster {
     this.#foldEvents(delta, change);
     if (delta.nodes) this.nodes = delta.nodes;
     if (delta.workload) this.workload = delta.workload;
+    if (delta.master !== undefined) this.master = delta.master;
+    if (delta.invariants) this.invariants = delta.invariants;
     for (const action of delta.actions ?? []) this.noteAction(action);
     change.nodes = delta.nodes !== undefined;
     change.workload = delta.workload !== undefined;
+    change.master = delta.master !== undefined;
+    change.invariants = delta.invariants !== undefined;
     change.actions = (delta.actions?.length ?? 0) > 0;
     this.lastEventId = delta.last_event_id;
     return change;

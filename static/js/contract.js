@@ -10,8 +10,16 @@
  * @typedef {{address: string, label: string, incarnation: string, down: boolean}} Member
  * @typedef {{number: string, version: string, settled: boolean, at_ms: number, members: Member[]}} View
  * @typedef {{address: string, label: string, color: number, incarnation: string, pid: number | null,
- *   state: string, view: string, held_primary: number, held_backup: number, ops_per_s: number,
- *   heartbeat_age_ms: number | null}} NodeRow
+ *   state: string, settled: boolean, view: string, refused_views: number, refused_last: string,
+ *   refused_ms: number | null, held_primary: number, held_backup: number, ops_per_s: number,
+ *   heartbeat_age_ms: number | null, seen_age_ms: number | null}} NodeRow `state` was true `seen_age_ms` ago (health.js)
+ * @typedef {{seen_age_ms: number, stabilising_ms: number | null}} Master `stabilising_ms`: what is left of its delay
+ * @typedef {{rule: string, says: string, found: number}} Rule
+ * @typedef {{id: string, rule: string, text: string, found_ms: number, first: LockEvent, second: LockEvent}} Violation
+ *   of `text`, the two events are the proof, copied when it was found
+ * @typedef {{state: "checking" | "stopped" | "unknown", trouble: string, checked: string, unchecked: string,
+ *   forgotten: string, since_ms: number | null, remembers_since_ms: number | null, found: number, rules: Rule[],
+ *   violations: Violation[]}} Invariants `violations`: the newest of the `found`
  * @typedef {{id: string, time_ms: number, node: string, label: string, kind: string, key: string,
  *   owner: string, generation: string, seq: string, view: string, version: string, peer: string,
  *   detail: string, ttl_ms: number, renewals: number}} LockEvent
@@ -21,13 +29,13 @@
  * @typedef {[key: string, owner: string, generation: string, seq: string, primaryAddress: string,
  *   sinceMs: number, ttlMs: number]} LockRow
  * @typedef {{type: "hello", user: string, can_operate: boolean, server_time_ms: number}} Hello
- * @typedef {{type: "snapshot", last_event_id: string, view: View | null, nodes: NodeRow[],
- *   locks: LockRow[], actions: Action[], workload: Workload, events: LockEvent[],
- *   lag_ms: number | null}} Snapshot
+ * @typedef {{type: "snapshot", last_event_id: string, view: View | null, master: Master | null,
+ *   nodes: NodeRow[], locks: LockRow[], actions: Action[], workload: Workload, invariants: Invariants | null,
+ *   events: LockEvent[], lag_ms: number | null}} Snapshot
  * @typedef {{type: "locks", locks: LockRow[]}} MoreLocks what did not fit into the snapshot before it
  * @typedef {{type: "delta", last_event_id: string, events: LockEvent[], view?: View | null,
- *   nodes?: NodeRow[], actions?: Action[], workload?: Workload, skipped: number,
- *   lag_ms: number | null}} Delta
+ *   master?: Master | null, nodes?: NodeRow[], actions?: Action[], workload?: Workload, invariants?: Invariants,
+ *   skipped: number, lag_ms: number | null}} Delta
  * @typedef {{type: "pong", server_time_ms: number}} Pong
  * @typedef {{type: "error", detail: string}} Problem
  * @typedef {Hello | Snapshot | MoreLocks | Delta | Pong | Problem} Message

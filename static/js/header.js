@@ -1,10 +1,12 @@
 /**
- * The bar at the top: connection, view, workload. What is not known is said to be unknown.
+ * The bar at the top: connection, view, stabilisation, workload. What is not known is said to be unknown.
  */
 
 import { post } from "./api.js";
+import { Countdown } from "./countdown.js";
 import { byId, setText } from "./dom.js";
-import { shortNumber } from "./format.js";
+import { age, shortNumber } from "./format.js";
+import { isFresh } from "./health.js";
 
 export class Header {
   /** @param {import("./cluster.js").Cluster} cluster */
@@ -14,6 +16,9 @@ export class Header {
     this.view = byId("view-number", HTMLElement);
     this.version = byId("view-version", HTMLElement);
     this.settled = byId("view-settled", HTMLElement);
+    this.stabilising = byId("stabilising", HTMLElement);
+    this.countdown = new Countdown();
+    this.masterToldMs = 0;
     const toggle = document.getElementById("workload");
     this.workload = toggle instanceof HTMLInputElement ? toggle : null;
     this.workloadText = byId("workload-text", HTMLElement);
@@ -27,24 +32,53 @@ export class Header {
     setText(this.link, text, title);
   }
 
+  /** The master was told of just now. */
+  masterTold() {
+    this.masterToldMs = Date.now();
+    this.countdown.told(this.cluster.master?.stabilising_ms ?? null, this.masterToldMs);
+  }
+
+  /**
+   * Time has passed: the delay runs, and what is not measured again is no longer known.
+   * @param {number | null} lagMs
+   */
+  tick(lagMs) {
+    const nowMs = Date.now();
+    const seenMs = this.cluster.master?.seen_age_ms ?? null;
+    const elapsedMs = nowMs - this.masterToldMs;
+    const fresh = isFresh(seenMs, elapsedMs, lagMs);
+    if (this.cluster.view !== null) this.#showWhetherSettled(fresh, seenMs === null ? null : seenMs + elapsedMs);
+    const leftMs = fresh ? this.countdown.leftMs(nowMs) : null;
+    this.stabilising.hidden = leftMs === null;
+    if (leftMs === null) return;
+    if (this.cluster.master?.stabilising_ms === 0) setText(this.stabilising, "ring update waits", "Until the nodes are settled from the last change");
+    else setText(this.stabilising, `ring update in ${(leftMs / 1_000).toFixed(1)} s`, "The master waits this long for more changes before it publishes the ring");
+  }
+
+  /** @param {boolean} fresh @param {number | null} ageMs since the master was looked at */
+  #showWhetherSettled(fresh, ageMs) {
+    const settled = this.cluster.view?.settled ?? false;
+    if (!fresh) this.#showSettled("unknown", "settled? unknown", ageMs === null ? "Nobody has looked at the master" : `The master was last looked at ${age(ageMs)} ago`);
+    else if (settled) this.#showSettled("ok", "settled", "Every living member has all that it needs in this view");
+    else this.#showSettled("warn", "settling", "Members still hand over to each other");
+  }
+
   showView() {
     const { view } = this.cluster;
     if (view === null) {
       setText(this.view, "–", "No view has been published yet");
       setText(this.version, "–", "No version has been published yet");
-      this.#showSettled("unknown", "no view yet");
+      this.#showSettled("unknown", "no view yet", "");
       return;
     }
     setText(this.view, shortNumber(view.number), `View ${view.number}`);
     setText(this.version, shortNumber(view.version), `Ring version ${view.version}`);
-    if (view.settled) this.#showSettled("ok", "settled");
-    else this.#showSettled("warn", "settling");
   }
 
-  /** @param {string} tone @param {string} text */
-  #showSettled(tone, text) {
-    this.settled.dataset["tone"] = tone;
-    setText(this.settled, text);
+  /** @param {string} tone @param {string} text @param {string} title */
+  #showSettled(tone, text, title) {
+    if (this.settled.dataset["tone"] !== tone) this.settled.dataset["tone"] = tone;
+    setText(this.settled, text, title);
   }
 
   showWorkload() {

@@ -14,6 +14,8 @@ import { age, clock } from "./format.js";
 export const BACKOFF_FIRST_MS = 500;
 export const BACKOFF_MAX_MS = 15_000;
 export const PING_AFTER_MS = 4_000;
+/** The server looks at the cluster five times a second and says so at least once a second. */
+export const QUIET_MS = 2_000;
 export const STALE_MS = 8_000;
 export const GIVE_UP_MS = 12_000;
 export const LAG_WARN_MS = 2_000;
@@ -125,11 +127,12 @@ export class Link {
     }
     if (this.phase === "connecting") return { tone: "warn", text: join("connecting", since), title };
     if (!this.isLive(nowMs)) return { tone: "bad", text: since, title: "The server is silent" };
-    return this.#live();
+    return this.#live(nowMs - this.heardMs);
   }
 
-  /** @returns {LinkText} */
-  #live() {
+  /** @param {number} silentMs @returns {LinkText} */
+  #live(silentMs) {
+    if (silentMs > QUIET_MS) return { tone: "warn", text: `silent for ${age(silentMs)}`, title: "The connection is open, and nothing comes" };
     if (this.lagMs === null) return { tone: "ok", text: "connected · lag unknown", title: "The server has not measured its lag yet" };
     const tone = this.lagMs > LAG_WARN_MS ? "warn" : "ok";
     return { tone, text: `connected · lag ${lag(this.lagMs)}`, title: "From the event in the cluster to this page's server" };

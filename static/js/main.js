@@ -6,10 +6,13 @@
 
 import { ActionsList } from "./actions.js";
 import { get, SignedOut } from "./api.js";
+import { Breaking } from "./breaking.js";
 import { Cluster } from "./cluster.js";
 import { ActionDialog } from "./dialogs.js";
 import { byId, oncePerFrame } from "./dom.js";
 import { Header } from "./header.js";
+import { isFresh } from "./health.js";
+import { InvariantsPanel } from "./invariants.js";
 import { Legend } from "./legend.js";
 import { NodesTable } from "./nodestable.js";
 import { nodeColor } from "./palette.js";
@@ -23,6 +26,8 @@ import { tellChange } from "./viewtext.js";
 
 const RESYNC_AFTER_MS = 800;
 const RESYNC_EVERY_MS = 5_000;
+const COUNT_EVERY_MS = 100;
+const AGE_EVERY_MS = 200;
 const DARK = matchMedia("(prefers-color-scheme: dark)");
 
 const app = byId("app", HTMLElement);
@@ -53,15 +58,20 @@ const socket = new LiveSocket({
   onState: showLink,
 });
 const isLive = () => socket.link.isLive(Date.now());
+const lagMs = () => socket.link.lagMs;
 const actions = new ActionsList(byId("actions", HTMLElement), cluster);
 const dialog = new ActionDialog({ cluster, colorOf, isLive, onAction: noteAction });
 const nodes = new NodesTable({
-  body: byId("nodes-body", HTMLTableSectionElement), cluster, canOperate, colorOf, isLive, onHover: highlight,
+  body: byId("nodes-body", HTMLTableSectionElement), cluster, canOperate, colorOf, isLive, lagMs, onHover: highlight,
   onAction: (what, node) => dialog.askNode(what, node),
+});
+const breaking = new Breaking({
+  cluster, lines: nodes.lines, isLive, onAction: noteAction, onProblem: (text) => header.showProblem(text),
 });
 const search = new Search({ cluster, view, colorOf });
 const tail = new TailPanel(cluster, colorOf);
-const tables = new Tables(cluster, colorOf);
+const tables = new Tables(cluster, colorOf, (node) => nodes.healthOf(node));
+const invariants = new InvariantsPanel(cluster, () => isFresh(Date.now() - socket.link.heardMs, 0, lagMs()));
 const caption = byId("ring-caption", HTMLElement);
 const spoken = byId("announce", HTMLElement);
 const addButton = document.getElementById("add-node");
@@ -96,16 +106,20 @@ function receive(message) {
     if (cluster.ready) show(cluster.applyDelta(message));
     else resync();
   } else if (message.type === "error") header.showProblem(message.detail);
+  breaking.receive(message);
 }
 
 /** @param {import("./cluster.js").Change | null} change */
 function show(change) {
   if (change === null) return;
+  if (change.nodes) nodes.told();
+  if (change.master) header.masterTold();
   if (change.nodes || change.view) refreshColors();
   if (change.ring) showRing(change.ring);
   if (change.view) header.showView();
   if (change.nodes || change.view || change.actions) nodes.show();
   if (change.actions) actions.show();
+  if (change.invariants) invariants.show();
   if (change.workload) header.showWorkload();
   if (change.locks) showLocks();
   tail.update(change);
@@ -143,6 +157,7 @@ function showAll() {
   legend.showRing();
   nodes.show();
   actions.show();
+  invariants.show();
   showLocks();
   tables.show();
 }
@@ -177,6 +192,11 @@ function resync() {
   }, Math.max(RESYNC_AFTER_MS, resyncedMs + RESYNC_EVERY_MS - Date.now()));
 }
 
-setInterval(() => nodes.tick(), 1_000);
+setInterval(() => header.tick(lagMs()), COUNT_EVERY_MS);
+setInterval(() => nodes.tick(), AGE_EVERY_MS);
+setInterval(() => {
+  invariants.show();
+  tables.changed();
+}, 1_000);
 showAll();
 socket.start();

@@ -1,41 +1,29 @@
 /**
  * The nodes, one row each, updated in place. Operators have buttons; viewers have none.
+ *
+ * Elsewhere: what may be said of a node as time passes (health.js).
  */
 
 import { make, setText, swatch } from "./dom.js";
-import { age, count, perSecond, shortNumber } from "./format.js";
+import { age, clock, count, perSecond, plural, shortNumber } from "./format.js";
+import { freshMs, healthOf } from "./health.js";
 import { availability } from "./plan.js";
 
-const TONES = new Map([
-  ["up", "ok"], ["joining", "warn"], ["acquiring", "warn"], ["leaving", "warn"], ["fenced", "bad"], ["down", "bad"],
-  ["killed", "bad"], ["stopped", "quiet"], ["unknown", "quiet"],
-]);
-const MEANINGS = new Map([
-  ["up", "Serves its arcs"],
-  ["joining", "Has asked the master to join the ring"],
-  ["acquiring", "Waits until every living member has handed over its arcs"],
-  ["leaving", "Hands over what it holds"],
-  ["fenced", "Cannot reach the master and refuses everything"],
-  ["down", "Marked down in the current view: its backups serve"],
-  ["killed", "Its process was killed"],
-  ["stopped", "Its process has ended"],
-  ["unknown", "Nobody has measured its state"],
-]);
 const COLUMNS = 8;
-const HEARTBEAT_LATE_MS = 2_000;
 
 /**
  * @typedef {import("./contract.js").NodeRow} NodeRow
  * @typedef {Exclude<import("./plan.js").What, "add">} NodeAction
- * @typedef {{row: HTMLTableRowElement, node: NodeRow, name: HTMLElement, state: HTMLElement, primary: HTMLElement,
- *   backup: HTMLElement, ops: HTMLElement, heartbeat: HTMLElement, view: HTMLElement, life: HTMLElement,
+ * @typedef {{row: HTMLTableRowElement, node: NodeRow, name: HTMLElement, state: HTMLElement, note: HTMLElement,
+ *   primary: HTMLElement, backup: HTMLElement, ops: HTMLElement, heartbeat: HTMLElement, view: HTMLElement,
+ *   refused: HTMLElement, life: HTMLElement,
  *   buttons: Map<NodeAction, HTMLButtonElement>, drawn: string}} Line
  */
 
 export class NodesTable {
   /**
    * @param {{body: HTMLTableSectionElement, cluster: import("./cluster.js").Cluster, canOperate: boolean,
-   *   colorOf: (address: string) => string, isLive: () => boolean, onHover: (address: string | null) => void,
+   *   colorOf: (address: string) => string, isLive: () => boolean, lagMs: () => number | null, onHover: (address: string | null) => void,
    *   onAction: (what: NodeAction, node: NodeRow) => void}} parts
    */
   constructor(parts) {
@@ -45,9 +33,19 @@ export class NodesTable {
     this.toldMs = 0;
   }
 
+  /** The server has told of the nodes just now. */
+  told() {
+    this.toldMs = Date.now();
+  }
+
+  /** @param {NodeRow} node @returns {import("./health.js").Health} what may be said of it now */
+  healthOf(node) {
+    const down = this.parts.cluster.ring.down.has(node.address);
+    return healthOf(node, { elapsedMs: Date.now() - this.toldMs, lagMs: this.parts.lagMs(), down });
+  }
+
   /** Nodes, the view or actions have changed. */
   show() {
-    this.toldMs = Date.now();
     const rows = this.#rows();
     const wanted = new Set(rows.map((node) => node.address));
     for (const [address, line] of this.lines) {
@@ -65,10 +63,10 @@ export class NodesTable {
     });
   }
 
-  /** A second has passed: ages grow, and buttons follow the connection. */
+  /** Time has passed: ages grow, health that is not measured again ends, and buttons follow the connection. */
   tick() {
     for (const line of this.lines.values()) {
-      this.#fillHeartbeat(line);
+      this.#fillHealth(line);
       this.#fillButtons(line);
     }
   }
@@ -79,7 +77,8 @@ export class NodesTable {
     const known = new Set(cluster.nodes.map((node) => node.address));
     const silent = (cluster.view?.members ?? []).filter((member) => !known.has(member.address)).map((member) => ({
       address: member.address, label: member.label, color: 0, incarnation: member.incarnation, pid: null,
-      state: "unknown", view: "", held_primary: 0, held_backup: 0, ops_per_s: 0, heartbeat_age_ms: null,
+      state: "unknown", settled: false, view: "", refused_views: 0, refused_last: "", refused_ms: null,
+      held_primary: 0, held_backup: 0, ops_per_s: 0, heartbeat_age_ms: null, seen_age_ms: null,
     }));
     return [...cluster.nodes, ...silent].sort((a, b) => a.label.localeCompare(b.label, "en", { numeric: true }));
   }
@@ -89,16 +88,17 @@ export class NodesTable {
     const cell = (/** @type {string} */ label, /** @type {string} */ kind, /** @type {Node[]} */ ...children) =>
       make("td", { class: kind, "data-label": label }, children);
     const span = (/** @type {string} */ kind) => make("span", { class: kind });
-    const [state, primary, backup, ops, heartbeat, view, life] = /** @type {[HTMLElement, HTMLElement, HTMLElement,
-      HTMLElement, HTMLElement, HTMLElement, HTMLElement]} */ (["badge", "", "", "", "", "", "sub"].map(span));
+    const [state, note, primary, backup, ops, heartbeat, view, refused, life] = /** @type {[HTMLElement, HTMLElement,
+      HTMLElement, HTMLElement, HTMLElement, HTMLElement, HTMLElement, HTMLElement, HTMLElement]} */ (
+      ["badge", "sub note", "", "", "", "", "", "sub refused", "sub"].map(span));
     const name = make("th", { scope: "row" });
     /** @type {Map<NodeAction, HTMLButtonElement>} */
     const buttons = new Map();
     const row = make("tr", { "data-address": node.address, "data-node": node.label }, [
-      name, cell("State", "", state), cell("Primary", "num", primary), cell("Backup", "num", backup),
-      cell("Ops/s", "num", ops), cell("Heartbeat", "num", heartbeat), cell("View", "num", view, life),
+      name, cell("State", "state", state, note), cell("Primary", "num", primary), cell("Backup", "num", backup),
+      cell("Ops/s", "num", ops), cell("Heartbeat", "num", heartbeat), cell("View", "num", view, refused, life),
     ]);
-    const line = { row, node, name, state, primary, backup, ops, heartbeat, view, life, buttons, drawn: "" };
+    const line = { row, node, name, state, note, primary, backup, ops, heartbeat, view, refused, life, buttons, drawn: "" };
     if (this.parts.canOperate) row.append(this.#buttons(line));
     row.addEventListener("pointerenter", () => this.parts.onHover(node.address));
     row.addEventListener("pointerleave", () => this.parts.onHover(null));
@@ -126,34 +126,43 @@ export class NodesTable {
     const { node } = line;
     const { cluster, colorOf } = this.parts;
     const down = cluster.ring.down.has(node.address);
-    const state = down && node.state === "up" ? "down" : node.state;
     const drawn = `${node.label} ${colorOf(node.address)} ${down}`;
     if (drawn !== line.drawn) {
       line.drawn = drawn;
       line.name.replaceChildren(swatch(node.label, colorOf(node.address), { down }), make("span", { class: "sub mono", text: node.address }));
     }
-    line.row.classList.toggle("is-down", down || TONES.get(state) === "bad");
-    line.state.dataset["tone"] = TONES.get(state) ?? "quiet";
-    setText(line.state, state, `${MEANINGS.get(state) ?? ""}${node.pid === null ? "" : ` · process ${node.pid}`}`);
     setText(line.primary, count(node.held_primary));
     setText(line.backup, count(node.held_backup));
     setText(line.ops, perSecond(node.ops_per_s));
-    const behind = cluster.view !== null && node.view !== cluster.view.number;
-    setText(line.view, shortNumber(node.view), node.view === "" ? "It has told no view yet" : `View ${node.view}${behind ? ": not the current one" : ""}`);
-    line.view.classList.toggle("behind", behind && node.view !== "");
-    setText(line.life, shortNumber(node.incarnation), `Incarnation ${node.incarnation || "unknown"}`);
-    this.#fillHeartbeat(line);
+    this.#fillView(line);
+    this.#fillHealth(line);
     this.#fillButtons(line);
   }
 
   /** @param {Line} line */
-  #fillHeartbeat(line) {
-    const told = line.node.heartbeat_age_ms;
-    const elapsed = Date.now() - this.toldMs;
-    // Between two messages the age goes on growing; small steps would only flicker.
-    const ageMs = told === null ? null : told + (elapsed > 1_500 ? elapsed : 0);
-    setText(line.heartbeat, ageMs === null ? "unknown" : age(ageMs));
-    line.heartbeat.classList.toggle("late", ageMs !== null && ageMs > HEARTBEAT_LATE_MS);
+  #fillView(line) {
+    const { node } = line;
+    const { view } = this.parts.cluster;
+    const behind = view !== null && node.view !== view.number;
+    setText(line.view, shortNumber(node.view), node.view === "" ? "It has told no view yet" : `View ${node.view}${behind ? ": not the current one" : ""}`);
+    line.view.classList.toggle("behind", behind && node.view !== "");
+    const { refused_views: refused, refused_last: last, refused_ms: at } = node;
+    setText(line.refused, refused === 0 ? "" : `refused ${count(refused)}`, refused === 0 ? "" :
+      `This life of it has refused ${plural(refused, "older view")}, the last one ${last}${at === null ? "" : ` at ${clock(at)}`}`);
+    setText(line.life, shortNumber(node.incarnation), `Incarnation ${node.incarnation || "unknown"}`);
+  }
+
+  /** @param {Line} line */
+  #fillHealth(line) {
+    const { node } = line;
+    const { state, note, why, tone } = this.healthOf(node);
+    if (line.state.dataset["tone"] !== tone) line.state.dataset["tone"] = tone;
+    setText(line.state, state, `${why}${node.pid === null ? "" : ` · process ${node.pid}`}`);
+    setText(line.note, note);
+    line.row.classList.toggle("is-down", tone === "bad" || this.parts.cluster.ring.down.has(node.address));
+    const heardMs = node.heartbeat_age_ms === null ? null : node.heartbeat_age_ms + Date.now() - this.toldMs;
+    setText(line.heartbeat, heardMs === null ? "unknown" : age(heardMs));
+    line.heartbeat.classList.toggle("late", heardMs !== null && heardMs > freshMs(this.parts.lagMs()));
   }
 
   /** @param {Line} line */

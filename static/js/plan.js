@@ -94,7 +94,8 @@ export function availability(what, node, { live, actions }) {
     if (node.state === "leaving") return no(`${node.label} is leaving: restart it when it has stopped`);
     return yes(GONE.has(node.state) ? `Start ${node.label} again` : `Stop ${node.label} and start it again`);
   }
-  if (GONE.has(node.state)) return no(`${node.label} is ${node.state}: there is no process to ${what}`);
+  // A node that is marked down may only be silent: its process can be killed all the same.
+  if (GONE.has(node.state) && !(what === "kill" && node.state === "down" && node.pid !== null)) return no(`${node.label} is ${node.state}: there is no process to ${what}`);
   if (what === "stop" && node.state === "leaving") return no(`${node.label} is leaving already`);
   if (what === "stop" && !ALIVE.has(node.state)) return no(`The state of ${node.label} is ${node.state}: it cannot be asked to leave`);
   return yes(what === "kill" ? `Send SIGKILL to ${node.label}` : `Ask ${node.label} to hand over and leave`);

@@ -17,7 +17,8 @@ const REFRESH_MS = 1_000;
 
 const ARC_COLUMNS = columns("From", "To#", "Angle#", "Share#", "Primary", "Backup");
 const LOCK_COLUMNS = columns("Key", "Position", "Primary", "Backup", "Owner", "Generation#", "Since#", "TTL#");
-const MEMBER_COLUMNS = columns("Node", "Address", "Down", "Primary share#", "Backup share#", "Virtual nodes#", "Incarnation#");
+const MEMBER_COLUMNS = columns("Node", "Address", "Down", "Primary share#", "Backup share#", "Virtual nodes#", "Incarnation#",
+  "State", "View#", "Refused views#");
 
 /** @param {...string} names with # at the end for numbers @returns {Column[]} */
 function columns(...names) {
@@ -25,9 +26,14 @@ function columns(...names) {
 }
 
 export class Tables {
-  /** @param {import("./cluster.js").Cluster} cluster @param {(address: string) => string} colorOf */
-  constructor(cluster, colorOf) {
+  /**
+   * @param {import("./cluster.js").Cluster} cluster
+   * @param {(address: string) => string} colorOf
+   * @param {(node: import("./contract.js").NodeRow) => import("./health.js").Health} healthOf as of now
+   */
+  constructor(cluster, colorOf, healthOf) {
     this.cluster = cluster;
+    this.healthOf = healthOf;
     this.colorOf = colorOf;
     this.section = byId("tables", HTMLDetailsElement);
     this.head = byId("tables-head", HTMLTableSectionElement);
@@ -138,6 +144,17 @@ export class Tables {
     return make("span", { title: "Not handed over yet" }, [this.#node(lock.primary), " still at ", this.#node(lock.holder)]);
   }
 
+  /** @param {import("./contract.js").NodeRow | undefined} node @returns {Cells} */
+  #state(node) {
+    if (node === undefined) return ["unknown", "–", "unknown"];
+    const { state, note, why } = this.healthOf(node);
+    const refused = node.refused_views === 0 ? "0" : `${count(node.refused_views)}, last ${shortNumber(node.refused_last)}`;
+    return [
+      make("span", { text: note === "" ? state : `${state}, ${note}`, title: why }),
+      make("span", { text: shortNumber(node.view), title: node.view }), make("span", { text: refused, title: node.refused_last }),
+    ];
+  }
+
   /** @returns {Table} */
   #members() {
     const { ring, view } = this.cluster;
@@ -155,6 +172,7 @@ export class Tables {
         this.#node(member.address), make("span", { class: "mono", text: member.address }), member.down ? "down" : "no",
         percent(shares.get(member.address)?.primary ?? 0), percent(shares.get(member.address)?.backup ?? 0),
         count(vnodes.get(member.address) ?? 0), make("span", { text: shortNumber(member.incarnation), title: member.incarnation }),
+        ...this.#state(this.cluster.nodes.find((node) => node.address === member.address)),
       ],
     };
   }

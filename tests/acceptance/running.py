@@ -9,7 +9,6 @@ import json
 import os
 import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +17,8 @@ import time
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from lockcore.testing.ports import claim_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,22 +45,8 @@ def wait_for(condition: Callable[[], Any], what: str, patience_s: float = PATIEN
 
 
 def free_port() -> int:
-    """Return a port P so that P.. and P + 10000.. were free just now."""
-    for base in range(20_000 + os.getpid() % 5_000, 50_000, PORTS_NEEDED + 1):
-        wanted = [base + i for i in range(PORTS_NEEDED)]
-        if all(_is_free(port) and _is_free(port + 10_000) for port in wanted):
-            return base
-    msg = "no free ports"
-    raise AssertionError(msg)
-
-
-def _is_free(port: int) -> bool:
-    with closing(socket.socket()) as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+    """Return a port for `up`: its own, and those that follow from it."""
+    return claim_ports(PORTS_NEEDED)
 
 
 class Running:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from lockcore.client.clock import boot_ns
-from lockcore.testing.chaos.faults import Kind, Trial
-from lockcore.testing.chaos.measure import cost_of, lost_locks
+from lockcore.testing.chaos.kinds import Kind, Trial
+from lockcore.testing.chaos.measure import Watched, cost_of, lost_locks
 from lockcore.testing.chaos.proxy import Links
-from lockcore.testing.chaos.records import STALL_NS, Recorded, Recorder, Sample, read_all, watch_stalls
+from lockcore.testing.chaos.records import STALL_NS, Recorder, Sample, read_all, watch_stalls
 from lockcore.testing.history import Call, Did
 from tests.acceptance.running import wait_for
 
@@ -33,6 +33,21 @@ def chaos(folder: Path, *arguments: str) -> tuple[int, dict[str, Any], str]:
     return done.returncode, json.loads(path.read_text(encoding="utf-8")), done.stdout
 
 
+def begun(*arguments: str, stdin: bool = False) -> subprocess.Popen[str]:
+    """Start it as programs do."""
+    command = [sys.executable, "-m", "lockcore.testing.chaos", *arguments]
+    source = subprocess.PIPE if stdin else subprocess.DEVNULL
+    return subprocess.Popen(command, cwd=ROOT, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def line_of(harness: subprocess.Popen[str]) -> str:
+    """Return the next line of what it tells."""
+    assert harness.stdout is not None
+    line = harness.stdout.readline()
+    assert line, harness.stderr.read() if harness.stderr else ""
+    return line
+
+
 def processes_of(folder: Path) -> list[str]:
     """Return the command lines that name the folder."""
     found = []
@@ -49,9 +64,8 @@ def processes_of(folder: Path) -> list[str]:
 def test_locks_survive_a_short_chaos(tmp_path: Path) -> None:
     """The rules hold where they are meant to: under kills, pauses and cuts of processes that really run."""
     folder = tmp_path / "chaos"
-    code, report, printed = chaos(
-        folder, "--seconds", "12", "--seed", "3", "--only", "kill_seen,kill_restart,pause_long,cut_master,one_way"
-    )
+    kinds = "kill_seen,kill_restart,pause_long,cut_master,mute_to_master,holder_pause"
+    code, report, printed = chaos(folder, "--seconds", "16", "--seed", "3", "--only", kinds)
     assert code == 0, printed
     assert report["violations"] == []
     # Nothing could be found where nothing happened.
@@ -60,9 +74,42 @@ def test_locks_survive_a_short_chaos(tmp_path: Path) -> None:
     assert report["calls"]["renew ok"] >= 50, printed
     assert report["calls"]["acquire held"] >= 5, printed
     assert report["grants_in_faults"] >= 5, printed
+    assert report["judged"]["deeds"] >= 1_000, printed
+    assert all(report["judged"][name] >= 50 for name in ("writes", "facts", "beliefs")), printed
     assert any(row["failover_samples"] + row["set_aside"] for row in report["rows"]), printed
     assert processes_of(folder) == [], "it left processes behind"
     assert not (folder / "cluster.secret").exists()
+
+
+def test_a_lock_outlives_both_its_owners_and_is_free_when_the_longest_lease_is_over(tmp_path: Path) -> None:
+    """Both nodes that know of a lock are killed: its holder comes back by its token, and nobody else gets it early.
+
+    Also where the holder speaks SeaweedFS's protocol and nothing else.
+    """
+    code, report, printed = chaos(tmp_path / "chaos", "--trials", "1", "--seed", "2", "--only", "double")
+    assert code == 0, printed
+    (trial,) = report["trials"]
+    assert len(trial["failovers_ms"]) == 8, "four holders of each protocol were readmitted"
+    assert trial["broken"] == []
+    assert report["calls"]["acquire recovering"] >= 5, printed
+    assert any("fresh grants after 2" in note for note in trial["notes"]), printed
+
+
+@pytest.mark.parametrize(
+    ("unsafe", "kind", "rule"),
+    [
+        (["--patch", "tests.acceptance.unsafe_nodes:never_fence"], "cut_master", "I9"),
+    ],
+    ids=["no fencing"],
+)
+def test_a_rule_that_is_taken_out_of_real_nodes_is_missed(
+    tmp_path: Path, unsafe: list[str], kind: str, rule: str
+) -> None:
+    """A judge that never objects proves nothing."""
+    code, report, printed = chaos(tmp_path / "chaos", "--trials", "1", "--only", kind, *unsafe)
+    assert code == 1, printed
+    assert rule in {violation["rule"] for violation in report["violations"]}
+    assert f"VIOLATION of {rule}" in printed
 
 
 def test_clients_that_trust_a_lock_for_too_long_are_found(tmp_path: Path) -> None:
@@ -76,22 +123,53 @@ def test_clients_that_trust_a_lock_for_too_long_are_found(tmp_path: Path) -> Non
     assert printed.count(" acquire chaos/") >= 2, "the calls that contradict each other are printed"
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_nothing_survives_a_harness_that_is_ended(tmp_path: Path, number: signal.Signals) -> None:
     """Whoever stops a run half-way must not have to look for stopped or cut processes."""
     folder = tmp_path / "chaos"
-    command = [sys.executable, "-m", "lockcore.testing.chaos", "--out", str(folder), "--seconds", "60", "--only"]
-    command.append("pause_long")
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as harness:
-        assert harness.stdout is not None
-        assert harness.stderr is not None
-        assert "settled" in harness.stdout.readline()
-        wait_for((folder / "probe.json").exists, "clients are started")
+    with begun("--out", str(folder), "--seconds", "60", "--only", "pause_long") as harness:
+        assert "settled" in line_of(harness)
         harness.send_signal(number)
-        told = harness.stderr.read()
-        harness.wait(PATIENCE_S)
+        told = harness.communicate(timeout=PATIENCE_S)[1]
     wait_for(lambda: not processes_of(folder), "all processes have ended")
     assert "Traceback" not in told
+    if number is not signal.SIGKILL:  # which leaves nobody to tidy up
+        assert harness.returncode == 2
+        left = {path.suffix for path in folder.iterdir()}
+        assert left <= {".log", ".ndjson"}, "only records and logs are left"
+
+
+def test_a_run_tells_a_program_how_it_goes_on_and_ends_with_it(tmp_path: Path) -> None:
+    """The page starts it and draws what it tells; if the site dies, the rehearsal must not go on."""
+    folder = tmp_path / "chaos"
+    with begun("--out", str(folder), "--seconds", "60", "--progress", "--only", "kill_restart", stdin=True) as harness:
+        lines: list[dict[str, Any]] = []
+        while not lines or (lines[-1]["type"], lines[-1].get("phase")) != ("fault", "over"):
+            lines.append(json.loads(line_of(harness)))
+        told = harness.communicate(timeout=PATIENCE_S)[0]  # closes its stdin
+    wait_for(lambda: not processes_of(folder), "all processes have ended")
+    assert (lines[0]["type"], lines[0]["nodes"], lines[0]["seconds"], lines[0]["faults"]) == ("started", 3, 60.0, None)
+    assert {line["violations"] for line in lines if line["type"] == "checked"} == {0}
+    begins, over = (line for line in lines if line["type"] == "fault")
+    assert (begins["phase"], begins["kind"], begins["target"]) == ("begun", "kill_restart", over["target"])
+    assert over["failover_ms"] is None or over["failover_ms"] > 0
+    assert over["at_ms"] >= begins["at_ms"]
+    last = json.loads(told.splitlines()[-1])
+    assert (last["type"], last["exit_code"], harness.returncode) == ("failed", 2, 2)
+    assert "stdin" in last["text"]
+
+
+def test_a_run_that_nobody_listens_to_any_more_ends(tmp_path: Path) -> None:
+    folder = tmp_path / "chaos"
+    with begun("--out", str(folder), "--seconds", "60", "--progress", "--only", "pause_short") as harness:
+        line_of(harness)
+        assert harness.stdout is not None
+        assert harness.stderr is not None
+        harness.stdout.close()
+        told = harness.stderr.read()
+        assert harness.wait(PATIENCE_S) == 2
+    assert "Traceback" not in told
+    assert processes_of(folder) == []
 
 
 async def test_a_cut_is_silent_in_one_direction_and_loses_nothing() -> None:
@@ -130,14 +208,14 @@ async def test_a_cut_is_silent_in_one_direction_and_loses_nothing() -> None:
 
 def test_an_outage_counts_from_the_fault_and_not_across_a_stall_of_our_own() -> None:
     ms = 1_000_000
-    trial = Trial(Kind.KILL_SEEN, "n1", begun_ns=1_000 * ms, back_ns=3_000 * ms, quiet_ns=9_000 * ms)
+    trial = Trial(1, Kind.KILL_SEEN, "n1", "n1", begun_ns=1_000 * ms, back_ns=3_000 * ms, quiet_ns=9_000 * ms)
     told_ms = [950, 1_400, *range(1_450, 9_000, 50)]
     samples = [Sample("probe/0", (at - 10) * ms, at * ms) for at in told_ms]
-    cost = cost_of(trial, Recorded(samples=samples))
+    cost = cost_of(trial, Watched({"probe/0": samples}))
     assert (cost.failover_ms, cost.unavailable_ms, cost.never_back) == ([400.0], 400.0, 0)
-    stalled = cost_of(trial, Recorded(samples=samples, stalls=[(1_100 * ms, 1_300 * ms)]))
+    stalled = cost_of(trial, Watched({"probe/0": samples}, [(1_100 * ms, 1_300 * ms)]))
     assert (stalled.failover_ms, stalled.set_aside) == ([], 1)
-    assert cost_of(trial, Recorded(samples=samples[:2])).never_back == 1
+    assert cost_of(trial, Watched({"probe/0": samples[:2]})).never_back == 1
 
 
 async def test_a_time_in_which_the_loop_did_not_run_is_noticed(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ Json = dict[str, Any]
 TTL_MS: Final = 7_000
 EVENTS_IN_SNAPSHOT: Final = 100
 OWNERS: Final = 40
+MASTER: Final[Json] = {"seen_age_ms": 40, "stabilising_ms": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,12 @@ class CannedCluster:
             "type": "snapshot",
             "last_event_id": str(self._last_event_id),
             "view": self._view(),
+            "master": MASTER,
             "nodes": self._nodes(),
             "locks": rows,
             "actions": [],
             "workload": {"available": False, "on": False},
+            "invariants": None,
             "events": self._events,
             "lag_ms": 10,
         }
@@ -76,14 +79,14 @@ class CannedCluster:
             self._held.append(fresh)
             events.append(self._event("granted", fresh))
         del self._held[:locks]
-        return self._delta(events) | {"nodes": self._nodes()}
+        return self._delta(events) | {"nodes": self._nodes(), "master": MASTER}
 
     def kill(self, index: int) -> Json:
         """Mark a node as down; return the delta with the new view."""
         self._down.add(self._addresses[index])
         self._number = next(self._wide)
         self._ring = HashRing(self._addresses, down=self._down)
-        return self._delta([]) | {"view": self._view(), "nodes": self._nodes()}
+        return self._delta([]) | {"view": self._view(), "nodes": self._nodes(), "master": MASTER}
 
     # --- inside -----------------------------------------------------------------------------
 
@@ -124,11 +127,16 @@ class CannedCluster:
                 "incarnation": "1",
                 "pid": 1_000 + index,
                 "state": "killed" if address in self._down else "up",
+                "settled": True,
                 "view": str(self._number),
+                "refused_views": 0,
+                "refused_last": "",
+                "refused_ms": None,
                 "held_primary": each,
                 "held_backup": each,
                 "ops_per_s": 8.0,
                 "heartbeat_age_ms": 120,
+                "seen_age_ms": 40,
             }
             for index, address in enumerate(self._addresses)
         ]

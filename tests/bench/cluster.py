@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 from lockcore.service.master_server import MasterServer
 from lockcore.service.secrets import FILE_NAME, load_or_create_secret
-from tests.bench.ports import GRPC_OFFSET, free_base
+from lockcore.testing.ports import claim_ports
+from lockcore.wire.addresses import GRPC_PORT_OFFSET
 from tests.bench.report import NotMeasured
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class NodeProcess:
 
     def __init__(self, cluster: Cluster, index: int) -> None:
         self.label = f"n{index}"
-        self.address = f"127.0.0.1:{cluster.base + index}.{cluster.base + index + GRPC_OFFSET}"
+        self.address = f"127.0.0.1:{cluster.base + index}.{cluster.base + index + GRPC_PORT_OFFSET}"
         self._cluster = cluster
         self._process: subprocess.Popen[bytes] | None = None
         self._pidfd = -1
@@ -112,11 +113,11 @@ class Cluster:
 
     def __init__(self, nodes: int, durability: Literal["backup", "async"] = "backup") -> None:
         self.durability = durability
-        self.base = free_base(SEATS)
+        self.base = claim_ports(SEATS + 1)
         self.data = Path(tempfile.mkdtemp(prefix="lockring-bench-"))
         self.events = 0
         self.master = MasterServer(
-            target=f"127.0.0.1:{self.base + GRPC_OFFSET}",
+            target=f"127.0.0.1:{self.base + GRPC_PORT_OFFSET}",
             journal=self.data / "master.json",
             secret=load_or_create_secret(self.data / FILE_NAME),
             sink=self._count,

@@ -25,10 +25,11 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import grpc.aio
 
+from lockcore.testing.ports import claim_ports
+from lockcore.wire.addresses import GRPC_PORT_OFFSET
 from lockcore.wire.codec import NodeStatus, decode_status
 from lockcore.wire.methods import STATUS
 from tests.bench.cluster import until
-from tests.bench.ports import GRPC_OFFSET, free_base
 from tests.bench.report import NotMeasured
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Site:
 
     def __init__(self, nodes: int) -> None:
         self.nodes = nodes
-        self.port = free_base(nodes + 1)
+        self.port = claim_ports(nodes + 2)
         self.origin = f"http://127.0.0.1:{self.port}"
         self.data = Path(tempfile.mkdtemp(prefix="lockring-bench-"))
         self._output = self.data / "up.log"
@@ -80,7 +81,7 @@ class Site:
     @property
     def target(self) -> str:
         """What a client connects to."""
-        return ",".join(f"127.0.0.1:{self.port + i + GRPC_OFFSET}" for i in range(1, self.nodes + 1))
+        return ",".join(f"127.0.0.1:{self.port + i + GRPC_PORT_OFFSET}" for i in range(1, self.nodes + 1))
 
     @property
     def login_link(self) -> str:

@@ -34,8 +34,8 @@ export function event(parts) {
  */
 export function snapshot(parts = {}) {
   return {
-    type: "snapshot", last_event_id: "100", view: view(THREE), nodes: [], locks: [], actions: [],
-    workload: { available: true, on: true }, events: [], lag_ms: 1, ...parts,
+    type: "snapshot", last_event_id: "100", view: view(THREE), master: null, nodes: [], locks: [], actions: [],
+    workload: { available: true, on: true }, invariants: null, events: [], lag_ms: 1, ...parts,
   };
 }
 
@@ -54,8 +54,9 @@ export function delta(parts = {}) {
  */
 export function node(parts) {
   return {
-    address: N1, label: "n1", color: 0, incarnation: "1", pid: 1, state: "up", view: "100", held_primary: 0,
-    held_backup: 0, ops_per_s: 0, heartbeat_age_ms: 1, ...parts,
+    address: N1, label: "n1", color: 0, incarnation: "1", pid: 1, state: "up", settled: true, view: "100",
+    refused_views: 0, refused_last: "", refused_ms: null, held_primary: 0, held_backup: 0, ops_per_s: 0,
+    heartbeat_age_ms: 1, seen_age_ms: 1, ...parts,
   };
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { BACKOFF_FIRST_MS, BACKOFF_MAX_MS, GIVE_UP_MS, Link, PING_AFTER_MS, STALE_MS, backoffMs, resumePath } from "../../static/js/link.js";
+import { BACKOFF_FIRST_MS, BACKOFF_MAX_MS, GIVE_UP_MS, Link, PING_AFTER_MS, QUIET_MS, STALE_MS, backoffMs, resumePath } from "../../static/js/link.js";
 
 test("the first connection asks for everything, a reconnect resumes after the last event", () => {
   assert.equal(resumePath("/ws/live/", "0"), "/ws/live/");
@@ -77,4 +77,12 @@ test("when the session is over nothing is tried any more", () => {
   link.closed(1_000, 0.5);
   assert.equal(link.tick(1_000_000), null);
   assert.equal(link.describe(1_000_000).text, "signed out");
+});
+
+test("an open connection on which nothing comes is not called connected", () => {
+  const link = new Link(0);
+  link.heard(1_000, 5);
+  assert.equal(link.describe(1_000 + QUIET_MS).tone, "ok");
+  const told = link.describe(1_001 + QUIET_MS);
+  assert.deepEqual([told.tone, told.text], ["warn", "silent for 2.0 s"]);
 });

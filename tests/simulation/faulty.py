@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lockcore.core import inbox, serving, views
+from lockcore.core import inbox, serving, silence, views
 from lockcore.core.handover import Handover
 from lockcore.core.leases import LeaseTable
 from lockcore.core.master import MasterCore
@@ -197,7 +197,7 @@ def plan_while_unsettled(patch: pytest.MonkeyPatch) -> None:
 
 def judge_within_the_node_lease(patch: pytest.MonkeyPatch) -> None:
     """DESIGN 4: the master marks a node down soon after a heartbeat is late."""
-    patch.setattr(MasterCore, "_silent_at_ns", lambda _self, node: node.heard_ns + 420_000_000)
+    patch.setattr(silence, "silent_at_ns", lambda _state, node: node.acked_ns + 420_000_000)
 
 
 def forgive_superseded_tokens(patch: pytest.MonkeyPatch) -> None:

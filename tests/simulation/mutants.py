@@ -20,6 +20,7 @@ import pytest
 from lockcore.testing.simulate import simulate
 from lockcore.testing.single import simulate_single
 from tests.lockcore.core import mutations as m
+from tests.lockcore.core import mutations_master as mm
 from tests.simulation import faulty as f
 
 if TYPE_CHECKING:
@@ -80,15 +81,15 @@ MUTANTS = (
     Mutant("W9", f.forget_tombstones),
     Mutant("W9 L3", m.take_any_order, quick=True),
     Mutant("W10", f.count_seqs_alone),
-    Mutant("W12", m.number_by_the_clock, quick=True),
+    Mutant("W12", mm.number_by_the_clock, quick=True),
     Mutant(
         "W13",
-        m.publish_whoever_is_first,
+        mm.publish_whoever_is_first,
         unit="test_master_restart.py::test_a_join_waits_until_the_known_members_are_back",
     ),
     Mutant(
         "W14",
-        m.know_connections_by_address,
+        mm.know_connections_by_address,
         unit="test_master_members.py::test_the_late_closing_stream_of_an_old_incarnation_is_harmless",
     ),
     Mutant("W15", f.answer_without_a_token),
@@ -117,7 +118,7 @@ MUTANTS = (
     Mutant("4 lease", f.shorten_leases, quick=True),
     Mutant("4 grace", m.owe_no_grace, quick=True),
     Mutant("4 grace", f.keep_the_grace_short, unit="test_serving_waits.py::test_in_a_grace_nobody_gets_a_fresh_lock"),
-    Mutant("4 grace G1", m.forgive_when_settled),
+    Mutant("4 grace G1", mm.forgive_when_settled),
     Mutant(
         "4 grace P3",
         m.rehome_everything,

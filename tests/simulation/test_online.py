@@ -13,6 +13,7 @@ from lockcore.testing.online import Contradiction, OnlineChecker
 from lockcore.testing.outcome import counts_of
 from lockcore.testing.simulate import simulate
 from tests.lockcore.core import mutations as m
+from tests.lockcore.core import mutations_master as mm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,7 +106,7 @@ def test_what_is_lost_in_a_gap_accuses_nobody(monkeypatch: pytest.MonkeyPatch) -
         assert judged(rows) == []
 
 
-@pytest.mark.parametrize("mutate", [m.count_generations_alone, m.number_by_the_clock])
+@pytest.mark.parametrize("mutate", [m.count_generations_alone, mm.number_by_the_clock])
 def test_facts_alone_show_a_rule_that_was_taken_out(
     mutate: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,7 @@ def test_no_arrow_runs_back() -> None:
         ("lockcore.service.node", "import django.conf"),
         ("lockcore", "from dlmsite import settings"),
         ("dlmsite.journal.recorder", "from lockcore.core import node"),
+        ("dlmsite.journal.checking", "from lockcore.testing import simulate"),
         ("dlmsite.journal.models", "from dlmsite.operations.models import OperatorAction"),
         ("dlmsite.operations.supervisor", "from dlmsite.dashboard import views"),
         ("dlmsite.access.views", "from dlmsite.journal import models"),
@@ -55,6 +56,7 @@ def test_an_arrow_that_runs_back_is_found(module: str, source: str) -> None:
         ("lockcore.service.node", "import asyncio\nfrom lockcore.wire import codec"),
         ("lockcore.testing.simulator", "from lockcore.core.node import NodeCore"),
         ("dlmsite.journal.recorder", "from lockcore.core.events import Event"),
+        ("dlmsite.journal.checking", "from lockcore.testing.online import OnlineChecker"),
         ("dlmsite.dashboard.views", "from dlmsite.journal.models import Node\nfrom dlmsite.access import roles"),
     ],
 )

@@ -1,14 +1,14 @@
 """A process of clients: workers that contend for locks, or probes that measure.
 
-A worker takes a lock, renews it at a third of its TTL, and gives most of
-them back (the rest are left to expire). It believes in a lock until send
+A worker takes a lock, renews it at a third of its TTL, writes to the store,
+and gives most of them back (the rest are left to expire, and written late). It believes in a lock until send
 time + TTL, times `belief`, which is 1 unless the judge is to be tested. A
 probe holds one lock for the whole run and renews it all the time, first at
 the key's backup: that forwards while the primary lives and serves after.
 
     python -m lockcore.testing.chaos.client PLAN.json      (ends when stdin ends)
 
-Elsewhere: retries within one call (lockcore.client.calls), the file (records).
+Elsewhere: retries within one call (lockcore.client.calls), the file (records), programs that are stopped (holding).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import random
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
@@ -33,13 +33,18 @@ from lockcore.core.limits import NS_PER_MS
 from lockcore.core.operations import RETRYABLE, Granted, Lock, Operation, Refused, Released, Unlock
 from lockcore.testing.chaos.dying import die_with_parent
 from lockcore.testing.chaos.records import Recorder, Sample, watch_stalls
+from lockcore.testing.chaos.store import StoreClient
 from lockcore.testing.history import Call, Did
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable
 
 TTLS_MS: Final = (3_000, 7_000, 20_000)
 HOLD_MS_MAX: Final = 12_000
 ACQUIRE_MS: Final = 3_000
 UNLOCK_MS: Final = 2_000
 LEFT_TO_EXPIRE: Final = 0.1
+LATE_S: Final = 1.0
 PROBE_TTL_MS: Final = 20_000
 PROBE_ATTEMPT_MS: Final = 100
 PROBE_PAUSE_S: Final = 0.04
@@ -54,6 +59,9 @@ class Plan:
         name: begins the names of its clients.
         keys: how many locks workers contend for.
         belief: how many times its TTL a worker trusts a lock; above 1 is wrong, and does without renewals.
+        prefix: begins the keys' names.
+        ttls_ms: what workers ask for.
+        store: where they write what they do under a lock.
         out: file for what they do and are told.
         routes: gRPC target of a node -> the proxy through which it is reached.
     """
@@ -64,6 +72,9 @@ class Plan:
     keys: int
     seed: int
     belief: float = 1.0
+    prefix: str = "chaos"
+    ttls_ms: tuple[int, ...] = TTLS_MS
+    store: str = ""
     out: str = ""
     routes: dict[str, str] = field(default_factory=dict)
 
@@ -85,7 +96,8 @@ class RoutedPool(Pool):
 class Worker:
     """Takes, holds and releases locks, one at a time."""
 
-    def __init__(self, name: str, plan: Plan, pool: Pool, recorder: Recorder) -> None:
+    def __init__(self, name: str, plan: Plan, pool: Pool, recorder: Recorder, store: StoreClient) -> None:
+        self._store = store
         self._name = name
         self._plan = plan
         self._pool = pool
@@ -96,15 +108,16 @@ class Worker:
         """Work until cancelled."""
         draw = self._random
         while True:
-            key = f"chaos/{int(draw.random() ** 2 * self._plan.keys)}"  # squared: some are wanted by many
-            ttl_ms = draw.choice(TTLS_MS)
+            key = f"{self._plan.prefix}/{int(draw.random() ** 2 * self._plan.keys)}"  # squared: some are wanted by many
+            ttl_ms = draw.choice(self._plan.ttls_ms)
             route = Route(key, tuple(draw.sample(self._pool.seeds, len(self._pool.seeds))))
             taken = await self._ask(route, Did.ACQUIRE, Lock(key, ttl_ms, self._name), ACQUIRE_MS, 0)
             if taken.ok:
-                await self._hold(route, taken)
+                base = await self._store.read(taken.key, taken.generation)
+                await self._hold(route, taken, base)
             await asyncio.sleep(draw.uniform(0.02, 0.15))
 
-    async def _hold(self, route: Route, taken: Call) -> None:
+    async def _hold(self, route: Route, taken: Call, base: int | None) -> None:
         draw = self._random
         ttl_ns = taken.ttl_ms * NS_PER_MS
         held = taken
@@ -123,10 +136,16 @@ class Worker:
                 route, Did.RENEW, operation, max(1, (end_ns - now_ns) // NS_PER_MS), held.generation
             )
             if renewed.ok is False:
-                return
+                break
             if renewed.ok and renewed.returned_ns < end_ns:
                 held, end_ns = renewed, renewed.invoked_ns + ttl_ns
-        if boot_ns() < end_ns and draw.random() >= LEFT_TO_EXPIRE:
+        gives_back = boot_ns() < end_ns and draw.random() >= LEFT_TO_EXPIRE
+        if not gives_back:
+            # Whoever is late writes all the same: that is what the guard is for.
+            await asyncio.sleep(max(0, end_ns - boot_ns()) / 1e9 + draw.uniform(0, LATE_S))
+        if base is not None:
+            await self._store.write(self._name, held.key, held.generation, base)
+        if gives_back:
             await self._ask(route, Did.UNLOCK, Unlock(held.key, held.token), UNLOCK_MS, held.generation)
 
     async def _ask(self, route: Route, did: Did, operation: Operation, limit_ms: int, generation: int) -> Call:
@@ -193,23 +212,30 @@ class Probe:
         return list(dict.fromkeys(name for name in names if name)) or list(self._pool.seeds)
 
 
-async def run(plan: Plan) -> None:
-    """Run the clients until stdin ends."""
-    recorder = Recorder(Path(plan.out))
-    pool = RoutedPool(plan.routes)
-    clients: list[Worker | Probe] = [Worker(f"{plan.name}.{i}", plan, pool, recorder) for i in range(plan.workers)]
-    clients += [Probe(i, pool, recorder) for i in range(plan.probes)]
+async def until_stdin_ends(recorder: Recorder, clients: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run clients; cancel them when stdin ends."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    tasks = [loop.create_task(watch_stalls(recorder)), *(loop.create_task(client.run()) for client in clients)]
+    tasks = [loop.create_task(watch_stalls(recorder)), *(loop.create_task(client) for client in clients)]
     await reader.read()
     for task in tasks:
         task.cancel()
     for ended in await asyncio.gather(*tasks, return_exceptions=True):
         if isinstance(ended, Exception):
             sys.stderr.write(f"a client ended early: {ended!r}\n")
+
+
+async def run(plan: Plan) -> None:
+    """Run the clients until stdin ends."""
+    recorder = Recorder(Path(plan.out))
+    pool = RoutedPool(plan.routes)
+    store = StoreClient(plan.store)
+    workers = [Worker(f"{plan.name}.{i}", plan, pool, recorder, store) for i in range(plan.workers)]
+    probes = [Probe(i, pool, recorder) for i in range(plan.probes)]
+    await until_stdin_ends(recorder, [*(worker.run() for worker in workers), *(probe.run() for probe in probes)])
     await pool.close()
+    await store.close()
     recorder.close()
 
 

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
-import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from contextlib import ExitStack, suppress
@@ -21,7 +19,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from lockcore.service.secrets import FILE_NAME
+from lockcore.testing.chaos.node import NodePlan
 from lockcore.testing.chaos.proxy import Links
+from lockcore.testing.ports import claim_ports
 
 if TYPE_CHECKING:
     import signal
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lockcore.testing.chaos.client import Plan
+    from lockcore.testing.chaos.evidence import Published
 
 MASTER: Final = "master"
 CLIENTS: Final = "clients"
+HOLDERS: Final = "holders"
+"""Clients of their own links: they can be cut off, or stopped, without the others."""
 SPOOL_FOLDER: Final = "spool"
 LOOK_S: Final = 0.005
 END_S: Final = 5.0
 NO_MASTER_S: Final = 60
-PORT_FIRST: Final = 12_000
-PORT_SPREAD: Final = 5_000
-PORT_LAST: Final = 18_000
 
 
 class NotReached(Exception):  # noqa: N818 - told to people, and counted
@@ -80,23 +80,26 @@ class Cluster:
         data: a folder for secret, spools, logs and records.
         count: how many nodes there are at the beginning; there is a place for one more.
         durability: of the nodes.
+        patch: what takes a rule out of each node (node).
     """
 
-    def __init__(self, data: Path, count: int, durability: str) -> None:
-        ports = _free_ports(count + 2)
+    def __init__(self, data: Path, count: int, durability: str, patch: str = "") -> None:
+        first = claim_ports(count + 2)
         self.links = Links()
         self.seen = Seen()
-        self.nodes = [Node(f"n{i + 1}", f"127.0.0.1:{ports[i]}") for i in range(count + 1)]
+        self.nodes = [Node(f"n{i + 1}", f"127.0.0.1:{first + i}") for i in range(count + 1)]
         self.spare = self.nodes[-1]
         self.gone: set[tuple[str, int]] = set()
         self._data = data
         self._durability = durability
-        self._master_target = f"127.0.0.1:{ports[-1]}"
+        self._patch = patch
+        self.published: list[Published] = []
+        self._master_target = f"127.0.0.1:{first + count + 1}"
         self._master: Process | None = None
         self._master_reader: asyncio.Task[None] | None = None
         self._master_links: dict[str, str] = {}
-        self._clients: list[Process] = []
-        self._client_links: dict[str, str] = {}
+        self._clients: dict[str, Process] = {}
+        self._client_links: dict[str, dict[str, str]] = {CLIENTS: {}, HOLDERS: {}}
         self._logs = ExitStack()
 
     # --- life ----------------------------------------------------------------------------
@@ -105,10 +108,12 @@ class Cluster:
         """Open the links, start the master and all nodes but the spare one, wait until they are settled."""
         for node in self.nodes:
             others = [other for other in self.nodes if other is not node]
-            routes = {o.target: await self.links.open(node.name, o.name, o.target) for o in others}
-            self._map_of(node).write_text(json.dumps(routes), encoding="utf-8")
+            to_peers = {o.target: await self.links.open(node.name, o.name, o.target) for o in others}
+            plan = NodePlan(to_peers, str(self._data), self._patch)
+            self._plan_of(node).write_text(json.dumps(asdict(plan)), encoding="utf-8")
             self._master_links[node.name] = await self.links.open(node.name, MASTER, self._master_target)
-            self._client_links[node.target] = await self.links.open(CLIENTS, node.name, node.target)
+            for group, routes in self._client_links.items():
+                routes[node.target] = await self.links.open(group, node.name, node.target)
         await self.start_master()
         for node in self.nodes:
             if node is not self.spare:
@@ -125,30 +130,37 @@ class Cluster:
 
     async def start_node(self, node: Node) -> None:
         """Start a node's process (again)."""
-        arguments = [str(self._map_of(node)), "--address", node.address, "--master", self._master_links[node.name]]
+        arguments = [str(self._plan_of(node)), "--address", node.address, "--master", self._master_links[node.name]]
         arguments += ["--data", str(self._data), "--label", node.name, "--durability", self._durability]
         node.process = await self._spawn(node.name, "node", *arguments, "--no-master-s", str(NO_MASTER_S))
 
-    async def start_clients(self, plan: Plan) -> None:
+    async def start_clients(self, plan: Plan, module: str = "client", group: str = CLIENTS) -> None:
         """Start a process of clients; what it writes down goes to `<name>.ndjson` (`out` and `routes` are set here)."""
         out = self._data / f"{plan.name}.ndjson"
         path = self._data / f"{plan.name}.json"
-        path.write_text(json.dumps(asdict(replace(plan, out=str(out), routes=self._client_links))), encoding="utf-8")
-        self._clients.append(await self._spawn(plan.name, "client", str(path), stdin=PIPE))
+        told = replace(plan, out=str(out), routes=self.routes(group))
+        path.write_text(json.dumps(asdict(told)), encoding="utf-8")
+        self._clients[plan.name] = await self._spawn(plan.name, module, str(path), stdin=PIPE)
 
     async def stop_clients(self) -> None:
         """Have the clients write down what they have, and end them."""
-        for process in self._clients:
+        for process in self._clients.values():
             if process.stdin is not None:
                 process.stdin.close()
-        for process in self._clients:
+        for process in self._clients.values():
             with suppress(TimeoutError):
                 async with asyncio.timeout(END_S):
                     await process.wait()
 
+    async def stop_nodes(self) -> None:
+        """End the nodes and the master as a crash would: what they had not reported is in their spools."""
+        for process in (*(node.process for node in self.nodes), self._master):
+            if process is not None:
+                await _end(process)
+
     async def close(self) -> None:
         """End every process, then the links (C1)."""
-        processes = [*self._clients, *(node.process for node in self.nodes), self._master]
+        processes = [*self._clients.values(), *(node.process for node in self.nodes), self._master]
         for process in processes:
             if process is not None:
                 await _end(process)
@@ -156,8 +168,9 @@ class Cluster:
             await asyncio.gather(self._master_reader, return_exceptions=True)
         await self.links.close()
         self._logs.close()
-        # Records and logs are for people; the secret and what nodes keep for their next life are for nobody now.
-        (self._data / FILE_NAME).unlink(missing_ok=True)
+        # Records and logs are for people; the secret and what processes were told or keep are for nobody now.
+        for path in (self._data / FILE_NAME, *self._data.glob("*.json*")):
+            path.unlink(missing_ok=True)
         shutil.rmtree(self._data / SPOOL_FOLDER, ignore_errors=True)
 
     async def _spawn(
@@ -168,8 +181,8 @@ class Cluster:
         out = log if stdout is None else stdout
         return await asyncio.create_subprocess_exec(*command, stdin=stdin, stdout=out, stderr=log)
 
-    def _map_of(self, node: Node) -> Path:
-        return self._data / f"{node.name}.map.json"
+    def _plan_of(self, node: Node) -> Path:
+        return self._data / f"{node.name}.json"
 
     # --- what is done to it --------------------------------------------------------------
 
@@ -189,14 +202,28 @@ class Cluster:
     async def end_node(self, node: Node) -> None:
         """SIGTERM: it hands over and says goodbye; wait until it has ended."""
         member = self.member(node)
-        if node.process is None:
-            return
+        if node.process is None or node.process.returncode is not None:
+            raise NotReached(f"{node.name} has ended by itself; a node that can leave")
         node.process.terminate()
         async with asyncio.timeout(30):
             await node.process.wait()
         node.process = None
         if member is not None:
             self.gone.add(member)
+
+    async def repair(self, limit_s: float) -> None:
+        """Bring everything back that a fault which went wrong has left broken.
+
+        Raises:
+            NotReached: it does not settle.
+        """
+        self.links.heal()
+        if self._master is None or self._master.returncode is not None:
+            await self.start_master()
+        for node in self.nodes:
+            if node is not self.spare and (node.process is None or node.process.returncode is not None):
+                await self.start_node(node)
+        await self.wait_settled(limit_s)
 
     async def kill_master(self) -> None:
         """SIGKILL."""
@@ -206,9 +233,10 @@ class Cluster:
             await asyncio.gather(self._master_reader, return_exceptions=True)
         self.seen = Seen()
 
-    def signal(self, node: Node | None, number: signal.Signals) -> None:
-        """Send a signal to a node, or to the master."""
-        process = self._master if node is None else node.process
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a node, to a process of clients, or to the master."""
+        nodes = {node.name: node.process for node in self.nodes}
+        process = {**nodes, **self._clients, MASTER: self._master}[name]
         if process is not None and process.returncode is None:
             process.send_signal(number)
 
@@ -219,11 +247,18 @@ class Cluster:
         """The nodes that have a process."""
         return [node for node in self.nodes if node.process is not None]
 
+    def node(self, name: str) -> Node:
+        """Return a node by its name; any one for the master's."""
+        return next((node for node in self.nodes if node.name == name), self.nodes[0])
+
     def died(self) -> list[str]:
         """Return the names of processes that ended though nobody ended them."""
         found = [n.name for n in self.running if n.process is not None and n.process.returncode is not None]
-        named = zip(["a process of clients"] * len(self._clients), self._clients, strict=True)
-        return found + [name for name, process in named if process.returncode is not None]
+        return found + [name for name, process in self._clients.items() if process.returncode is not None]
+
+    def routes(self, group: str) -> dict[str, str]:
+        """Return how a group of clients reaches the nodes: gRPC target -> proxy."""
+        return self._client_links[group]
 
     def member(self, node: Node) -> tuple[str, int] | None:
         """Return the node as the newest view shows it, with its incarnation."""
@@ -264,26 +299,11 @@ class Cluster:
             told = json.loads(line)
             up = frozenset((address, incarnation) for address, incarnation in told["up"])
             self.seen = Seen(told["number"], told["settled"], up)
+            if not self.published or self.published[-1][1] != self.seen.number:
+                self.published.append((told["at_ns"], self.seen.number))
 
 
 async def _end(process: Process) -> None:
     with suppress(ProcessLookupError):
         process.kill()
     await process.wait()
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on, below those that the kernel gives to connections.
-
-    A port among those could be taken while its node is dead, or a proxy that dials it could meet itself.
-    """
-    found: list[int] = []
-    with ExitStack() as stack:
-        for port in range(PORT_FIRST + os.getpid() % PORT_SPREAD, PORT_LAST):
-            probe = stack.enter_context(socket.socket())
-            with suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                found.append(port)
-            if len(found) == count:
-                return found
-    raise NotReached(f"{count} free ports between {PORT_FIRST} and {PORT_LAST}")

@@ -1,81 +1,49 @@
 """What is done to a cluster: one fault at a time, healed, and a quiet time after it.
 
-Elsewhere: the cluster, which kinds come when (run), what they cost (measure).
+Elsewhere: the kinds (kinds), the cluster, which come when (run), what they cost (measure).
 """
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from lockcore.client.clock import boot_ns
-from lockcore.testing.chaos.cluster import CLIENTS, MASTER, Cluster, Node, NotReached
+from lockcore.testing.chaos.cluster import CLIENTS, HOLDERS, MASTER, Cluster, Node, NotReached
+from lockcore.testing.chaos.double import Double
+from lockcore.testing.chaos.kinds import OF_HOLDERS, Kind, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from random import Random
 
+    from lockcore.testing.chaos.records import Recorder
+
 SHORT_S: Final = (0.5, 1.5)
 """Below the node lease of 2 s."""
-LONG_S: Final = (4.0, 6.0)
-"""Above node lease and margin."""
+LONG_S: Final = (3.3, 3.9)
+"""Above node lease, margin, and the half second in which a cluster has to go on."""
 BEFORE_REJOIN_S: Final = (1.5, 3.0)
 CONVERGE_S: Final = 40.0
-QUIET_S: Final = (1.0, 2.0)
-
-
-class Kind(StrEnum):
-    """The kinds of faults."""
-
-    KILL_SEEN = "kill, seen"
-    KILL_UNSEEN = "kill, unseen"
-    KILL_RESTART = "kill + restart < 1 s"
-    KILL_REJOIN = "kill + rejoin"
-    PAUSE_SHORT = "pause < node lease"
-    PAUSE_LONG = "pause > node lease"
-    CUT_MASTER = "cut from master"
-    CUT_PEER = "cut from a peer"
-    ISOLATE = "full isolation"
-    ONE_WAY = "one-way cut"
-    JOIN = "clean join"
-    LEAVE = "clean leave"
-    MASTER_RESTART = "master kill + restart"
-    MASTER_PAUSE = "master pause"
-
-
-@dataclass(slots=True)
-class Trial:
-    """One fault: when it began and ended, and whose locks it touched.
-
-    `touched`: addresses whose primary locks it concerns; empty: everybody's.
-    `back_ns`: when a dead node was started again, 0 for other faults: what
-    its return costs is no failover.
-    `problem`: why the cluster did not come back, empty where it did.
-    """
-
-    kind: Kind
-    target: str
-    begun_ns: int = 0
-    back_ns: int = 0
-    healed_ns: int = 0
-    settled_ns: int = 0
-    quiet_ns: int = 0
-    ring: tuple[str, ...] = ()
-    touched: tuple[str, ...] = ()
-    between: bool = False
-    problem: str = ""
-    notes: list[str] = field(default_factory=list)
+QUIET_S: Final = (0.4, 0.8)
+PAIRS: Final = {Kind.CUT_BACKUP: "-", Kind.ONE_WAY_PEER: ">", Kind.DOUBLE: "+"}
+"""Faults between two nodes, and how their target is written."""
+OF_MASTER: Final = frozenset({Kind.MASTER_RESTART, Kind.MASTER_PAUSE_SHORT, Kind.MASTER_PAUSE_LONG})
+MOVES_ALL: Final = frozenset({Kind.JOIN, Kind.LEAVE, *OF_MASTER})
+"""Faults that concern the locks of every node."""
+NOBODY: Final = "-"
+"""Owns no lock: what is done to holders touches no node's."""
 
 
 class Faults:
     """Carries out faults on a cluster, drawn from one source of chance."""
 
-    def __init__(self, cluster: Cluster, draw: Random) -> None:
+    def __init__(self, cluster: Cluster, draw: Random, recorder: Recorder) -> None:
         self._cluster = cluster
         self._draw = draw
+        self._recorder = recorder
+        self._number = 0
         self._deeds: dict[Kind, Callable[[Trial, Node], Awaitable[None]]] = {
             Kind.KILL_SEEN: self._kill_seen,
             Kind.KILL_UNSEEN: self._kill_unseen,
@@ -84,35 +52,69 @@ class Faults:
             Kind.PAUSE_SHORT: self._pause_short,
             Kind.PAUSE_LONG: self._pause_long,
             Kind.CUT_MASTER: self._cut_master,
-            Kind.CUT_PEER: self._cut_peer,
+            Kind.CUT_BACKUP: self._cut_backup,
             Kind.ISOLATE: self._isolate,
-            Kind.ONE_WAY: self._one_way,
+            Kind.DEAF_TO_MASTER: self._deaf_to_master,
+            Kind.MUTE_TO_MASTER: self._mute_to_master,
+            Kind.ONE_WAY_PEER: self._one_way_peer,
             Kind.JOIN: self._join,
             Kind.LEAVE: self._leave,
             Kind.MASTER_RESTART: self._master_restart,
-            Kind.MASTER_PAUSE: self._master_pause,
+            Kind.MASTER_PAUSE_SHORT: self._master_pause_short,
+            Kind.MASTER_PAUSE_LONG: self._master_pause_long,
+            Kind.DOUBLE: self._double,
+            Kind.HOLDER_PAUSE: self._holder_pause,
+            Kind.REPLY_LOST: self._reply_lost,
         }
 
-    async def carry_out(self, kind: Kind) -> Trial:
-        """Do it, heal it, wait until the cluster is settled, and a quiet time more."""
+    async def carry_out(self, kind: Kind, begun: Callable[[Trial], None]) -> Trial:
+        """Do it, heal it, wait until the cluster is settled, and a quiet time more.
+
+        `begun` is called with the trial when its target is drawn.
+        """
         cluster = self._cluster
-        node = self._draw.choice(cluster.running)
-        if kind is Kind.LEAVE and cluster.spare.process is not None:
-            node = cluster.spare
-        trial = Trial(kind, node.name, ring=tuple(sorted(cluster.seen.addresses)), touched=(node.address,))
+        trial = self._draw_trial(kind)
+        begun(trial)
         trial.begun_ns = boot_ns()
         try:
-            await self._deeds[kind](trial, node)
+            await self._deeds[kind](trial, cluster.node(trial.node))
             trial.healed_ns = boot_ns()
-            await cluster.wait_settled(CONVERGE_S)
+            if kind not in OF_HOLDERS:
+                await cluster.wait_settled(CONVERGE_S)
         except (NotReached, TimeoutError) as error:
             trial.problem = str(error) or type(error).__name__
-        finally:
-            cluster.links.heal()
         trial.settled_ns = boot_ns()
         trial.healed_ns = trial.healed_ns or trial.settled_ns
+        if trial.problem:
+            trial.hopeless = not await self._repaired()
         await asyncio.sleep(self._draw.uniform(*QUIET_S))
         trial.quiet_ns = boot_ns()
+        return trial
+
+    async def _repaired(self) -> bool:
+        """Bring everything back that a fault which went wrong has left broken; say whether it is."""
+        try:
+            await self._cluster.repair(CONVERGE_S)
+        except NotReached:
+            return False
+        return True
+
+    def _draw_trial(self, kind: Kind) -> Trial:
+        cluster = self._cluster
+        node = cluster.spare if kind is Kind.JOIN else self._draw.choice(cluster.running)
+        self._number += 1
+        ring = tuple(sorted(cluster.seen.addresses))
+        trial = Trial(self._number, kind, node.name, node.name, ring=ring, touched=(node.address,))
+        if kind in PAIRS:
+            peer = self._draw.choice([other for other in cluster.running if other is not node])
+            trial.target = f"{node.name}{PAIRS[kind]}{peer.name}"
+            trial.peer, trial.touched, trial.between = peer.name, (node.address, peer.address), True
+        elif kind in OF_MASTER:
+            trial.target = trial.node = MASTER
+        elif kind in OF_HOLDERS:
+            trial.target, trial.touched = HOLDERS, (NOBODY,)
+        if kind in MOVES_ALL:
+            trial.touched = ()
         return trial
 
     async def _last(self, bounds_s: tuple[float, float]) -> None:
@@ -150,74 +152,82 @@ class Faults:
     # --- pauses ----------------------------------------------------------------------------
 
     async def _pause_short(self, _: Trial, node: Node) -> None:
-        await self._pause(node, SHORT_S)
+        await self._pause(node.name, SHORT_S)
 
     async def _pause_long(self, _: Trial, node: Node) -> None:
-        await self._pause(node, LONG_S)
+        await self._pause(node.name, LONG_S)
 
-    async def _pause(self, node: Node | None, bounds_s: tuple[float, float]) -> None:
-        self._cluster.signal(node, signal.SIGSTOP)
+    async def _pause(self, name: str, bounds_s: tuple[float, float]) -> None:
+        self._cluster.signal(name, signal.SIGSTOP)
         try:
             await self._last(bounds_s)
         finally:
-            self._cluster.signal(node, signal.SIGCONT)
+            self._cluster.signal(name, signal.SIGCONT)
 
     # --- cuts ------------------------------------------------------------------------------
 
     async def _cut_master(self, _: Trial, node: Node) -> None:
         await self._cut(_both_ways(node.name, MASTER))
 
-    async def _cut_peer(self, trial: Trial, node: Node) -> None:
-        peer = self._peer_of(node)
-        trial.target = f"{node.name}-{peer.name}"
-        trial.touched, trial.between = (node.address, peer.address), True
-        await self._cut(_both_ways(node.name, peer.name))
+    async def _cut_backup(self, trial: Trial, node: Node) -> None:
+        await self._cut(_both_ways(node.name, trial.peer))
 
     async def _isolate(self, _: Trial, node: Node) -> None:
         others = [other.name for other in self._cluster.nodes if other is not node]
-        await self._cut([way for other in (*others, MASTER, CLIENTS) for way in _both_ways(node.name, other)])
+        await self._cut([way for other in (*others, MASTER, CLIENTS, HOLDERS) for way in _both_ways(node.name, other)])
 
-    async def _one_way(self, trial: Trial, node: Node) -> None:
-        other = self._draw.choice([MASTER, self._peer_of(node).name])
-        ways = self._draw.choice([(node.name, other), (other, node.name)])
-        trial.target = f"{ways[0]}>{ways[1]}"
-        if other != MASTER:
-            trial.touched = tuple(n.address for n in self._cluster.nodes if n.name in ways)
-            trial.between = True
-        await self._cut([ways])
+    async def _deaf_to_master(self, _: Trial, node: Node) -> None:
+        await self._cut([(MASTER, node.name)])
+
+    async def _mute_to_master(self, _: Trial, node: Node) -> None:
+        await self._cut([(node.name, MASTER)])
+
+    async def _one_way_peer(self, trial: Trial, node: Node) -> None:
+        await self._cut([(node.name, trial.peer)])
 
     async def _cut(self, ways: list[tuple[str, str]]) -> None:
         self._cluster.links.cut(ways)
-        await self._last(LONG_S)
-        self._cluster.links.heal()
-
-    def _peer_of(self, node: Node) -> Node:
-        return self._draw.choice([other for other in self._cluster.running if other is not node])
+        try:
+            await self._last(LONG_S)
+        finally:
+            self._cluster.links.heal(ways)
 
     # --- members and the master ------------------------------------------------------------
 
-    async def _join(self, trial: Trial, _: Node) -> None:
-        spare = self._cluster.spare
-        trial.target, trial.touched = spare.name, ()
-        await self._cluster.start_node(spare)
+    async def _join(self, _: Trial, node: Node) -> None:
+        await self._cluster.start_node(node)
 
-    async def _leave(self, trial: Trial, node: Node) -> None:
-        trial.touched = ()
-        await self._cluster.end_node(node)
-        if node is not self._cluster.spare:
-            await self._cluster.wait_settled(CONVERGE_S)
-            await self._cluster.start_node(node)
+    async def _leave(self, _: Trial, node: Node) -> None:
+        """Have a node leave; if another one had joined, its place is the spare one now, otherwise it comes back."""
+        cluster = self._cluster
+        crowded = cluster.spare.process is not None
+        await cluster.end_node(node)
+        if crowded:
+            cluster.spare = node
+            return
+        await cluster.wait_settled(CONVERGE_S)
+        await cluster.start_node(node)
 
-    async def _master_restart(self, trial: Trial, _: Node) -> None:
-        trial.target, trial.touched = MASTER, ()
+    async def _master_restart(self, _: Trial, __: Node) -> None:
         await self._cluster.kill_master()
         await self._cluster.start_master()
 
-    async def _master_pause(self, trial: Trial, _: Node) -> None:
-        bounds_s = self._draw.choice([SHORT_S, LONG_S])
-        trial.target, trial.touched = MASTER, ()
-        await self._pause(None, bounds_s)
-        trial.notes.append("shorter than the node lease" if bounds_s is SHORT_S else "longer than the node lease")
+    async def _master_pause_short(self, _: Trial, __: Node) -> None:
+        await self._pause(MASTER, SHORT_S)
+
+    async def _master_pause_long(self, _: Trial, __: Node) -> None:
+        await self._pause(MASTER, LONG_S)
+
+    # --- clients, and what only clients can tell of ------------------------------------------
+
+    async def _holder_pause(self, _: Trial, __: Node) -> None:
+        await self._pause(HOLDERS, LONG_S)
+
+    async def _reply_lost(self, _: Trial, __: Node) -> None:
+        await self._cut([(node.name, HOLDERS) for node in self._cluster.nodes])
+
+    async def _double(self, trial: Trial, node: Node) -> None:
+        await Double(self._cluster, trial, self._recorder).carry_out(node, self._cluster.node(trial.peer))
 
 
 def _both_ways(one: str, other: str) -> list[tuple[str, str]]:

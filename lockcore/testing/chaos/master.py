@@ -2,6 +2,7 @@
 
 Its stdin tells it of deaths that were seen (`{"address": …, "incarnation": …}`
 per line); its end ends the process. Its stdout tells each view published.
+Facts go to a file (facts).
 
     python -m lockcore.testing.chaos.master TARGET FOLDER
 
@@ -15,23 +16,35 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
+from lockcore.core.config import MasterConfig
 from lockcore.core.view import MemberId
 from lockcore.service.clock import boot_ns
 from lockcore.service.master_server import MasterServer
 from lockcore.service.secrets import FILE_NAME, load_or_create_secret
 from lockcore.testing.chaos.dying import die_with_parent
+from lockcore.testing.chaos.facts import FACTS_FILE, lines_of
 
 if TYPE_CHECKING:
     from lockcore.core.events import EventBatch
+    from lockcore.service.own_facts import EventSink
 
 
-async def _forget(batch: EventBatch) -> None:
-    """Take facts: clients' histories are judged here, not what nodes say of themselves."""
-    del batch
+GRACE_MS: Final = 20_000
+"""How long fresh grants wait after a loss of state: the longest TTL that anybody asks for here."""
+
+
+def _writer(path: Path) -> EventSink:
+    """Return a sink that appends to a file; what a killed master had not acknowledged comes again."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    async def take(batch: EventBatch) -> None:
+        os.write(file, lines_of(batch).encode())
+
+    return take
 
 
 async def _tell_views(master: MasterServer) -> None:
@@ -45,7 +58,11 @@ async def _tell_views(master: MasterServer) -> None:
 async def run(target: str, data: Path) -> None:
     """Serve until stdin ends."""
     master = MasterServer(
-        target=target, journal=data / "master.json", secret=load_or_create_secret(data / FILE_NAME), sink=_forget
+        target=target,
+        journal=data / "master.json",
+        secret=load_or_create_secret(data / FILE_NAME),
+        sink=_writer(data / FACTS_FILE),
+        config=MasterConfig(longest_lease_ms=GRACE_MS),
     )
     await master.start()
     telling = asyncio.get_running_loop().create_task(_tell_views(master))

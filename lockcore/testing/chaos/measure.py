@@ -10,7 +10,10 @@ Elsewhere: the records (records), safety (lockcore.testing.history).
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
+from itertools import islice
+from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from lockcore.client.machine import GONE
@@ -18,7 +21,7 @@ from lockcore.core.ring import HashRing
 from lockcore.testing.history import Call, Did
 
 if TYPE_CHECKING:
-    from lockcore.testing.chaos.faults import Trial
+    from lockcore.testing.chaos.kinds import Trial
     from lockcore.testing.chaos.records import Recorded, Sample
 
 NOTICED_NS: Final = 250_000_000
@@ -41,13 +44,31 @@ class Cost:
     unavailable_ms: float = 0.0
     never_back: int = 0
 
+    @property
+    def median_ms(self) -> float | None:
+        """The failover time of the probe in the middle, None without one."""
+        return median(self.failover_ms) if self.failover_ms else None
 
-def cost_of(trial: Trial, recorded: Recorded) -> Cost:
+
+@dataclass(slots=True)
+class Watched:
+    """What trials are measured by: answered renewals of each probe in their order, and stalls."""
+
+    probes: dict[str, list[Sample]] = field(default_factory=dict)
+    stalls: list[tuple[int, int]] = field(default_factory=list)
+
+    def add(self, recorded: Recorded) -> None:
+        """Take more; samples of one probe come in the order in which they were told."""
+        for sample in recorded.samples:
+            self.probes.setdefault(sample.key, []).append(sample)
+        self.stalls += recorded.stalls
+
+
+def cost_of(trial: Trial, watched: Watched) -> Cost:
     """Measure one trial."""
-    out = Cost()
-    probes: dict[str, list[Sample]] = {}
-    for sample in recorded.samples:
-        probes.setdefault(sample.key, []).append(sample)
+    out = Cost(failover_ms=list(trial.failovers_ms))
+    probes = watched.probes
+    stalls = [(a, b) for a, b in watched.stalls if trial.begun_ns < b and a < trial.quiet_ns]
     for key, samples in probes.items():
         outages = _outages(samples, trial.begun_ns, trial.quiet_ns)
         out.unavailable_ms += sum(b - a for a, b in outages if b - a > NOTICED_NS) / 1e6 / len(probes)
@@ -57,7 +78,7 @@ def cost_of(trial: Trial, recorded: Recorded) -> Cost:
             out.never_back += 1
         failovers = [outage for outage in outages if not trial.back_ns or outage[0] < trial.back_ns]
         begin_ns, end_ns = max(failovers, key=lambda outage: outage[1] - outage[0], default=(0, 0))
-        if any(begin_ns < stall_end and stall_begin < end_ns for stall_begin, stall_end in recorded.stalls):
+        if any(begin_ns < stall_end and stall_begin < end_ns for stall_begin, stall_end in stalls):
             out.set_aside += 1
         elif end_ns:
             out.failover_ms.append((end_ns - begin_ns) / 1e6)
@@ -68,8 +89,9 @@ def _outages(samples: list[Sample], begin_ns: int, end_ns: int) -> list[tuple[in
     """Return the times between answers, from `begin_ns`; the last goes on to `end_ns` where no answer came."""
     out = []
     before_ns = begin_ns
-    for sample in samples:
-        if sample.told_ns <= begin_ns or sample.asked_ns < begin_ns:
+    first = bisect_right(samples, begin_ns, key=lambda sample: sample.told_ns)
+    for sample in islice(samples, first, None):
+        if sample.asked_ns < begin_ns:
             continue
         if sample.told_ns > end_ns:
             break

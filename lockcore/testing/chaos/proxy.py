@@ -46,9 +46,9 @@ class Links:
         for way in ways:
             self._gate(*way).clear()
 
-    def heal(self) -> None:
-        """Let everything pass."""
-        for gate in self._passing.values():
+    def heal(self, ways: Iterable[tuple[str, str]] | None = None) -> None:
+        """Let everything pass, or what goes these ways."""
+        for gate in self._passing.values() if ways is None else (self._gate(*way) for way in ways):
             gate.set()
 
     async def close(self) -> None:

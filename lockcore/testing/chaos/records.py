@@ -1,6 +1,6 @@
 """Files of what clients did: one JSON array per line, tokens as digests.
 
-Three kinds of lines: calls of workers, which are judged; samples of probes,
+Four kinds of lines: calls and beliefs, which are judged; samples of probes,
 which measure; and stalls, in which a process did not run though it wanted to.
 
 Elsewhere: who writes (client), who reads (measure).
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 STALL_NS: Final = 100_000_000
 """A process that slept so much longer than it asked for was not scheduled."""
 LOOK_NS: Final = 20_000_000
+FLUSH_NS: Final = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +35,36 @@ class Sample:
     told_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """`is_locked` was true when it was read after `at_ns`."""
+
+    client: str
+    key: str
+    generation: int
+    at_ns: int
+
+
 @dataclass(slots=True)
 class Recorded:
     """All that was written down by one run's clients, and the harness's own stalls."""
 
     calls: list[Call] = field(default_factory=list)
+    beliefs: list[Belief] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     stalls: list[tuple[int, int]] = field(default_factory=list)
 
 
 class Recorder:
-    """Appends to a file; flushed twice a second and at the end."""
+    """Appends to a file; flushed ten times a second and at the end.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the file.
+        notes_stalls: False for a process that is stopped on purpose.
+    """
+
+    def __init__(self, path: Path, *, notes_stalls: bool = True) -> None:
+        self._notes_stalls = notes_stalls
         self._file = path.open("a", encoding="utf-8")
 
     def call(self, call: Call) -> None:
@@ -60,9 +78,14 @@ class Recorder:
         """Write a sample."""
         self._write(["sample", sample.key, sample.asked_ns, sample.told_ns])
 
+    def belief(self, belief: Belief) -> None:
+        """Write a belief."""
+        self._write(["belief", belief.client, belief.key, belief.generation, belief.at_ns])
+
     def stall(self, begin_ns: int, end_ns: int) -> None:
         """Write a stall."""
-        self._write(["stall", begin_ns, end_ns])
+        if self._notes_stalls:
+            self._write(["stall", begin_ns, end_ns])
 
     def _write(self, row: list[object]) -> None:
         self._file.write(json.dumps(row) + "\n")
@@ -86,7 +109,7 @@ async def watch_stalls(recorder: Recorder) -> None:
         if now_ns - before_ns > LOOK_NS + STALL_NS:
             recorder.stall(before_ns, now_ns)
         before_ns = now_ns
-        if now_ns - flushed_ns > 5 * STALL_NS:
+        if now_ns - flushed_ns > FLUSH_NS:
             recorder.flush()
             flushed_ns = now_ns
 
@@ -97,18 +120,25 @@ def read_all(paths: list[Path]) -> Recorded:
     for path in paths:
         for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
             if line.endswith("\n"):
-                _take(out, json.loads(line))
+                take_row(out, json.loads(line))
     out.calls.sort(key=lambda call: call.invoked_ns)
     out.samples.sort(key=lambda sample: sample.told_ns)
     return out
 
 
-def _take(out: Recorded, row: list[object]) -> None:
+def take_row(out: Recorded, row: list[object]) -> None:
+    """Add what one line holds.
+
+    Raises:
+        ValueError: it is no line of a recorder.
+    """
     match row:
         case ["stall", int(begin_ns), int(end_ns)]:
             out.stalls.append((begin_ns, end_ns))
         case ["sample", str(key), int(asked_ns), int(told_ns)]:
             out.samples.append(Sample(key, asked_ns, told_ns))
+        case ["belief", str(client), str(key), int(generation), int(at_ns)]:
+            out.beliefs.append(Belief(client, key, generation, at_ns))
         case [
             "call", str(client), str(did), str(key), int(invoked_ns), int(ttl_ms), int(returned_ns),
             (bool() | None) as ok, int(generation), int(seq), str(token), str(code),

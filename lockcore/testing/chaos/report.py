@@ -1,6 +1,7 @@
-"""What came of a run, as JSON for programs and as a table for people.
+"""What came of a run: judged, and counted by kinds of faults.
 
-Elsewhere: how each figure is measured (measure, lockcore.testing.history).
+Elsewhere: how each figure is measured (measure), the rules (lockcore.testing.history),
+how it is told to people (tables).
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from lockcore.testing.chaos.faults import Kind, Trial
-from lockcore.testing.chaos.measure import Cost, cost_of, lost_locks
+from lockcore.testing.chaos.beliefs import check_beliefs
+from lockcore.testing.chaos.kinds import Kind, Trial
+from lockcore.testing.chaos.measure import Cost, Watched, cost_of, lost_locks
+from lockcore.testing.chaos.tables import as_markdown, as_text, verdict_of
 from lockcore.testing.history import Call, Did, History, Violation, check
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lockcore.testing.chaos.facts import Journal
     from lockcore.testing.chaos.records import Recorded
 
-RULES: Final = "I1, I2, I3, I6"
 OUTSIDE: Final = "(no fault)"
 RULE_OF_THREE: Final = 3
 
@@ -28,6 +31,7 @@ class Row:
     """All trials of one kind of fault."""
 
     kind: str
+    title: str
     trials: int = 0
     violations: int = 0
     locks_lost: int = 0
@@ -46,10 +50,38 @@ class Row:
         self.failovers_ms += cost.failover_ms
         self.unavailable_ms.append(cost.unavailable_ms)
 
+    @property
+    def bound_percent(self) -> float | None:
+        """The share of such faults below which violations lie at 95 % confidence (3/n), None where there were any."""
+        return None if self.violations or not self.trials else min(100.0, 100 * RULE_OF_THREE / self.trials)
+
+    @property
+    def unavailable_mean_ms(self) -> float:
+        """How long a probe's lock could not be renewed, on average over probes and trials."""
+        return sum(self.unavailable_ms) / max(1, len(self.unavailable_ms))
+
+    def figures(self) -> dict[str, Any]:
+        """Return it for programs."""
+        return {
+            "kind": self.kind,
+            "title": self.title,
+            "trials": self.trials,
+            "violations": self.violations,
+            "locks_lost": self.locks_lost,
+            "not_settled": self.not_settled,
+            "never_back": self.never_back,
+            "set_aside": self.set_aside,
+            "failover_samples": len(self.failovers_ms),
+            "failover_p50_ms": percentile(self.failovers_ms, 0.5),
+            "failover_p99_ms": percentile(self.failovers_ms, 0.99),
+            "unavailable_mean_ms": self.unavailable_mean_ms,
+            "bound_percent": self.bound_percent,
+        }
+
 
 @dataclass(slots=True)
 class Report:
-    """One run, judged."""
+    """One run, judged. `judged`: how many records of each sort there were."""
 
     settings: dict[str, Any]
     rows: list[Row]
@@ -57,34 +89,58 @@ class Report:
     violations: list[Violation]
     lost: list[Call]
     calls: dict[str, int]
+    judged: dict[str, int]
     grants_in_faults: int
     stalls: int
     longest_stall_ms: float
     died: list[str]
 
 
-def judge(settings: dict[str, Any], trials: list[Trial], recorded: Recorded, margin: float) -> Report:
-    """Check a run's history and measure its trials."""
-    violations = check(History(margin=margin, calls=recorded.calls))
+def judge(
+    settings: dict[str, Any], trials: list[Trial], recorded: Recorded, journal: Journal, history: History
+) -> Report:
+    """Check a run's records and measure its trials."""
     lost = lost_locks(recorded.calls)
-    rows = {kind.value: Row(kind.value) for kind in Kind}
-    rows[OUTSIDE] = Row(OUTSIDE)
+    violations = [
+        *check(history),
+        *check_beliefs(recorded.beliefs, recorded.calls),
+        *journal.objections(recorded.calls),
+        *(Violation("I5", f"{call.key} was lost within its lease", (call,)) for call in lost),
+    ]
+    rows = {kind: Row(kind.code, kind.value) for kind in Kind}
+    outside = Row("", OUTSIDE)
+    watched = Watched()
+    watched.add(recorded)
     for trial in trials:
-        rows[trial.kind.value].add(cost_of(trial, recorded), settled=not trial.problem)
+        rows[trial.kind].add(cost_of(trial, watched), settled=not trial.problem)
+
+    def during(at_ns: int) -> Row:
+        begun = [trial for trial in trials if trial.begun_ns <= at_ns]
+        return rows[begun[-1].kind] if begun else outside
+
+    for trial in trials:
+        rows[trial.kind].violations += len(trial.broken)
     for violation in violations:
-        at_ns = max((call.returned_ns for call in violation.calls if isinstance(call, Call)), default=0)
-        rows[_during(trials, at_ns)].violations += 1
+        during(max((_moment(record) for record in violation.calls), default=0)).violations += 1
+    violations += [Violation(rule, text) for trial in trials for rule, text in trial.broken]
     for call in lost:
-        rows[_during(trials, call.returned_ns)].locks_lost += 1
+        during(call.returned_ns).locks_lost += 1
     grants = [call for call in recorded.calls if call.did is Did.ACQUIRE and call.ok]
     stalls_ms = [(end_ns - begin_ns) / 1e6 for begin_ns, end_ns in recorded.stalls]
     return Report(
         settings=settings,
-        rows=[row for row in rows.values() if row.trials or row.violations or row.locks_lost],
+        rows=[row for row in (*rows.values(), outside) if row.trials or row.violations or row.locks_lost],
         trials=trials,
         violations=violations,
         lost=lost,
         calls=_count(recorded.calls),
+        judged={
+            "calls": len(history.calls),
+            "deeds": len(history.deeds),
+            "writes": len(history.writes),
+            "facts": journal.checked,
+            "beliefs": len(recorded.beliefs),
+        },
         grants_in_faults=sum(any(t.begun_ns < c.returned_ns < t.settled_ns for t in trials) for c in grants),
         stalls=len(stalls_ms),
         longest_stall_ms=max(stalls_ms, default=0.0),
@@ -92,10 +148,8 @@ def judge(settings: dict[str, Any], trials: list[Trial], recorded: Recorded, mar
     )
 
 
-def _during(trials: list[Trial], at_ns: int) -> str:
-    """Return the kind of the last fault that had begun."""
-    begun = [trial for trial in trials if trial.begun_ns <= at_ns]
-    return begun[-1].kind.value if begun else OUTSIDE
+def _moment(record: object) -> int:
+    return record.returned_ns if isinstance(record, Call) else int(getattr(record, "at_ns", 0))
 
 
 def _count(calls: list[Call]) -> dict[str, int]:
@@ -112,72 +166,50 @@ def percentile(values: list[float], share: float) -> float | None:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
 
 
-def as_json(report: Report) -> dict[str, Any]:
-    """Return the report for programs; times in ms, of trials in CLOCK_BOOTTIME ns."""
-    out = asdict(report)
-    for row in out["rows"]:
-        failovers = row.pop("failovers_ms")
-        row["failover_samples"] = len(failovers)
-        row["failover_p50_ms"] = percentile(failovers, 0.5)
-        row["failover_p99_ms"] = percentile(failovers, 0.99)
-        row["unavailable_mean_ms"] = sum(row["unavailable_ms"]) / max(1, len(row["unavailable_ms"]))
+def total(report: Report) -> Row:
+    """Return all rows as one."""
+    out = Row("all", "all")
+    for row in report.rows:
+        out.trials += row.trials
+        out.violations += row.violations
+        out.locks_lost += row.locks_lost
+        out.not_settled += row.not_settled
+        out.never_back += row.never_back
+        out.set_aside += row.set_aside
+        out.failovers_ms += row.failovers_ms
+        out.unavailable_ms += row.unavailable_ms
     return out
 
 
-def as_text(report: Report) -> str:
-    """Return the report for people."""
-    told = [" ".join(f"{name}={value}" for name, value in report.settings.items()), ""]
-    told.append(
-        f"{'fault':24}{'trials':>7}{'violations':>11}{'lost':>6}{'p50 ms':>9}{'p99 ms':>9}"
-        f"{'samples':>8}{'aside':>6}{'not back':>9}{'away ms':>9}{'unsettled':>10}"
-    )
-    for row in report.rows:
-        away_ms = sum(row.unavailable_ms) / max(1, len(row.unavailable_ms))
-        told.append(
-            f"{row.kind:24}{row.trials:>7}{row.violations:>11}{row.locks_lost:>6}"
-            f"{_ms(percentile(row.failovers_ms, 0.5)):>9}{_ms(percentile(row.failovers_ms, 0.99)):>9}"
-            f"{len(row.failovers_ms):>8}{row.set_aside:>6}{row.never_back:>9}{away_ms:>9.0f}{row.not_settled:>10}"
-        )
-    trials = len(report.trials)
-    told += [
-        "",
-        f"{len(report.violations)} violations of {RULES} in {sum(report.calls.values())} calls, {trials} faults",
-    ]
-    if trials and not report.violations:
-        told[-1] += f": below {min(100.0, 100 * RULE_OF_THREE / trials):.1f} % of faults at 95 % confidence (3/n)"
-    told.append(
-        f"{report.grants_in_faults} locks granted while a fault was on; {len(report.lost)} acknowledged ones lost"
-    )
-    told.append(
-        f"{report.stalls} stalls above 100 ms, the longest {report.longest_stall_ms:.0f} ms; "
-        "latency measured across one is set aside, safety is judged always"
-    )
-    told.append("calls: " + ", ".join(f"{name} {number}" for name, number in report.calls.items()))
-    told += [f"{trial.kind.value} of {trial.target}: {trial.problem}" for trial in report.trials if trial.problem]
-    told += [f"lost: {_line(call)}" for call in report.lost]
-    told += [f"ended by itself: {name}" for name in report.died]
-    for violation in report.violations:
-        told += ["", f"VIOLATION of {violation.rule}: {violation.text}", *(f"  {_line(c)}" for c in violation.calls)]
-    return "\n".join(told) + "\n"
+def summary(report: Report) -> dict[str, Any]:
+    """Return what fits on a page: verdict, rows, and what contradicts what."""
+    whole = total(report)
+    return {
+        "verdict": verdict_of(report, whole),
+        "trials": whole.trials,
+        "violations": [
+            {"rule": v.rule, "text": v.text, "records": [str(record) for record in v.calls]} for v in report.violations
+        ],
+        "lost": len(report.lost),
+        "bound_percent": whole.bound_percent,
+        "judged": report.judged,
+        "rows": [row.figures() for row in report.rows],
+    }
 
 
-def _ms(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0f}"
-
-
-def _line(call: object) -> str:
-    if not isinstance(call, Call):
-        return str(call)
-    outcome = "no answer" if call.ok is None else "ok" if call.ok else call.code
-    return (
-        f"{call.client} {call.did.value} {call.key} ttl {call.ttl_ms} ms: {outcome}, generation {call.generation} "
-        f"seq {call.seq}, asked {call.invoked_ns} told {call.returned_ns}"
-    )
+def as_json(report: Report) -> dict[str, Any]:
+    """Return all of the report; times in ms, of trials in CLOCK_BOOTTIME ns."""
+    out = asdict(report)
+    out["rows"] = [raw | row.figures() for raw, row in zip(out["rows"], report.rows, strict=True)]
+    out["total"] = total(report).figures()
+    return out
 
 
 def write(report: Report, folder: Path) -> str:
-    """Write report.json and report.txt; return the text."""
-    text = as_text(report)
+    """Write report.json, report.md and report.txt; return the text."""
+    whole = total(report)
+    text = as_text(report, whole)
     (folder / "report.json").write_text(json.dumps(as_json(report), indent=1) + "\n", encoding="utf-8")
+    (folder / "report.md").write_text(as_markdown(report, whole), encoding="utf-8")
     (folder / "report.txt").write_text(text, encoding="utf-8")
     return text

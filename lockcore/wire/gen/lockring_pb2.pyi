@@ -96,6 +96,47 @@ WRONG_VIEW: BatchStatus.ValueType  # 2
 RECEIVER_NOT_SERVING: BatchStatus.ValueType  # 3
 Global___BatchStatus: _TypeAlias = BatchStatus  # noqa: Y015
 
+class _Scope:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Scope.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    NO_SCOPE: _Scope.ValueType  # 0
+    EVERYTHING: _Scope.ValueType  # 1
+    FROM_MASTER: _Scope.ValueType  # 2
+    FROM_PEERS: _Scope.ValueType  # 3
+
+class Scope(_Scope, metaclass=_ScopeEnumTypeWrapper):
+    """--- operators and nodes ---------------------------------------------------------------"""
+
+NO_SCOPE: Scope.ValueType  # 0
+EVERYTHING: Scope.ValueType  # 1
+FROM_MASTER: Scope.ValueType  # 2
+FROM_PEERS: Scope.ValueType  # 3
+Global___Scope: _TypeAlias = Scope  # noqa: Y015
+
+class _Way:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WayEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Way.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BOTH_WAYS: _Way.ValueType  # 0
+    INWARD: _Way.ValueType  # 1
+    """what the node hears"""
+    OUTWARD: _Way.ValueType  # 2
+    """what it says"""
+
+class Way(_Way, metaclass=_WayEnumTypeWrapper): ...
+
+BOTH_WAYS: Way.ValueType  # 0
+INWARD: Way.ValueType  # 1
+"""what the node hears"""
+OUTWARD: Way.ValueType  # 2
+"""what it says"""
+Global___Way: _TypeAlias = Way  # noqa: Y015
+
 @_typing.final
 class MemberId(_message.Message):
     """--- views ---------------------------------------------------------------------"""
@@ -906,6 +947,32 @@ class Nothing(_message.Message):
 Global___Nothing: _TypeAlias = Nothing  # noqa: Y015
 
 @_typing.final
+class Isolation(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCOPE_FIELD_NUMBER: _builtins.int
+    WAY_FIELD_NUMBER: _builtins.int
+    HEAL_MS_FIELD_NUMBER: _builtins.int
+    scope: Global___Scope.ValueType
+    way: Global___Way.ValueType
+    heal_ms: _builtins.int
+    """what remains until the node heals by itself; 0: only when it is told"""
+    def __init__(
+        self,
+        *,
+        scope: Global___Scope.ValueType = ...,
+        way: Global___Way.ValueType = ...,
+        heal_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heal_ms", b"heal_ms", "scope", b"scope", "way", b"way"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Isolation: _TypeAlias = Isolation  # noqa: Y015
+
+@_typing.final
 class Gauges(_message.Message):
     """--- node and master -----------------------------------------------------------------"""
 
@@ -977,6 +1044,30 @@ class Register(_message.Message):
 Global___Register: _TypeAlias = Register  # noqa: Y015
 
 @_typing.final
+class Unreached(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_FIELD_NUMBER: _builtins.int
+    SILENT_MS_FIELD_NUMBER: _builtins.int
+    silent_ms: _builtins.int
+    """how long it has owed an answer"""
+    @_builtins.property
+    def member(self) -> Global___MemberId: ...
+    def __init__(
+        self,
+        *,
+        member: Global___MemberId | None = ...,
+        silent_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member", b"member", "silent_ms", b"silent_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Unreached: _TypeAlias = Unreached  # noqa: Y015
+
+@_typing.final
 class Heartbeat(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -986,14 +1077,22 @@ class Heartbeat(_message.Message):
     SETTLED_FIELD_NUMBER: _builtins.int
     FLOOR_FIELD_NUMBER: _builtins.int
     GAUGES_FIELD_NUMBER: _builtins.int
+    ACKED_FIELD_NUMBER: _builtins.int
+    UNREACHED_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     view: _builtins.int
     settled: _builtins.bool
     floor: _builtins.int
+    acked: _builtins.int
+    """highest number of a heartbeat whose acknowledgement has arrived"""
     @_builtins.property
     def member(self) -> Global___MemberId: ...
     @_builtins.property
     def gauges(self) -> Global___Gauges: ...
+    @_builtins.property
+    def unreached(self) -> _containers.RepeatedCompositeFieldContainer[Global___Unreached]:
+        """members that do not answer this node, or never have"""
+
     def __init__(
         self,
         *,
@@ -1003,10 +1102,12 @@ class Heartbeat(_message.Message):
         settled: _builtins.bool = ...,
         floor: _builtins.int = ...,
         gauges: Global___Gauges | None = ...,
+        acked: _builtins.int = ...,
+        unreached: _abc.Iterable[Global___Unreached] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["gauges", b"gauges", "member", b"member"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["floor", b"floor", "gauges", b"gauges", "member", b"member", "number", b"number", "settled", b"settled", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acked", b"acked", "floor", b"floor", "gauges", b"gauges", "member", b"member", "number", b"number", "settled", b"settled", "unreached", b"unreached", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

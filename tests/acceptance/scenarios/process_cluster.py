@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -26,6 +25,7 @@ from lockcore.core.messages import Code, Operation, Refused
 from lockcore.service.channels import STREAM_BROKEN, Gate, next_bytes, open_channel, open_stream
 from lockcore.service.master_server import MasterServer
 from lockcore.service.secrets import FILE_NAME, load_or_create_secret
+from lockcore.testing.ports import claim_ports
 from lockcore.wire.addresses import grpc_target
 from lockcore.wire.codec import Call, decode_server_batch, encode_client_batch
 from lockcore.wire.methods import CONVERSE, LINK
@@ -44,14 +44,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 POLL_S = 0.003
 T = TypeVar("T")
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class ProcessCluster(Cluster):
@@ -78,7 +70,7 @@ class ProcessCluster(Cluster):
         secret = load_or_create_secret(data / FILE_NAME)
         self._gate = Gate(secret)
         self._channels: dict[str, grpc.aio.Channel] = {}
-        self._master_target = f"127.0.0.1:{free_port()}"
+        self._master_target = f"127.0.0.1:{claim_ports()}"
         self.master = self._run(self._start_master(secret))
         self._watch = asyncio.run_coroutine_threadsafe(self._note_versions(), self._loop)
 
@@ -112,7 +104,7 @@ class ProcessCluster(Cluster):
 
     def add(self) -> str:
         """Start a node at a new address."""
-        port = free_port()
+        port = claim_ports()
         address = f"127.0.0.1:{port}.{port}"
         self.start_at(address)
         return address

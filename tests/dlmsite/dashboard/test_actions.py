@@ -101,7 +101,7 @@ def test_without_a_supervisor_nothing_can_be_done(as_user: AsUser) -> None:
 def test_a_deed_that_does_not_exist_is_named_with_those_that_do(as_user: AsUser) -> None:
     response = as_user("ada").post("/api/nodes/n1/fly/")
     assert response.status_code == 404
-    assert response.json()["detail"] == "A node can be killed, be stopped, be restarted."
+    assert response.json()["detail"].startswith("A node can be killed, be stopped, be restarted, be paused, ")
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", '{"on": "yes"}', '{"off": true}', "[" * 5000])

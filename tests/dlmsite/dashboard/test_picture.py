@@ -6,7 +6,7 @@ import time
 import pytest
 
 from dlmsite.dashboard import picture
-from dlmsite.journal.models import Node, Pulse
+from dlmsite.journal.models import MasterSight, Node, Pulse, RefusedViews
 from tests.dlmsite.dashboard.conftest import ADDRESSES, GENERATION, VIEW, add_events, hold
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("cluster")]
@@ -17,7 +17,8 @@ def test_a_snapshot_has_everything_with_wide_numbers_as_strings() -> None:
     hold("k")
     found = json.loads(json.dumps(picture.snapshot()))
     assert list(found) == [
-        "type", "last_event_id", "view", "nodes", "locks", "actions", "workload", "events", "lag_ms",
+        "type", "last_event_id", "view", "master", "nodes", "locks", "actions", "workload", "holds", "rehearsal",
+        "invariants", "events", "lag_ms",
     ]  # fmt: skip
     assert found["last_event_id"] == str(event_id)
     assert found["locks"] == [["k", "ada", str(GENERATION), "2", ADDRESSES["n1"], 2.0, 7000]]
@@ -42,6 +43,28 @@ def test_nodes_are_in_the_order_of_their_numbers() -> None:
 def test_a_heartbeat_that_was_never_heard_has_no_age() -> None:
     node = Node.objects.create(label="n9", address="x", color=9)
     assert picture.node_of(node, time.time_ns())["heartbeat_age_ms"] is None
+
+
+def test_a_node_comes_with_how_old_its_picture_is_and_with_the_views_it_refused() -> None:
+    """What was seen long ago is no health; refusals of an earlier life are not this one's."""
+    second_ns = 1_000_000_000
+    Node.objects.update(updated_at_ns=5 * second_ns, settled=True)
+    RefusedViews.objects.create(source=ADDRESSES["n1"], incarnation=5, count=3, last_view=VIEW, last_ns=2 * second_ns)
+    RefusedViews.objects.create(source=ADDRESSES["n2"], incarnation=4, count=9, last_view=VIEW, last_ns=2 * second_ns)
+    n1, n2, _ = picture.nodes(7 * second_ns)
+    assert (n1["seen_age_ms"], n1["settled"]) == (2_000, True)
+    assert (n1["refused_views"], n1["refused_last"], n1["refused_ms"]) == (3, str(VIEW), 2_000.0)
+    assert (n2["refused_views"], n2["refused_last"], n2["refused_ms"]) == (0, "", None)
+
+
+def test_the_stabilisation_delay_is_told_as_what_is_left_of_it() -> None:
+    """The two clocks need not agree, so no moment is sent."""
+    second_ns = 1_000_000_000
+    assert picture.master_of(None, 0) is None
+    sight = MasterSight(at_ns=10 * second_ns, stabilising_until_ns=11 * second_ns)
+    assert picture.master_of(sight, 10 * second_ns + 400_000_000) == {"seen_age_ms": 400, "stabilising_ms": 600}
+    assert picture.master_of(sight, 12 * second_ns) == {"seen_age_ms": 2_000, "stabilising_ms": 0}
+    assert picture.master_of(MasterSight(at_ns=1), 1) == {"seen_age_ms": 0, "stabilising_ms": None}
 
 
 def test_only_the_newest_events_and_actions_are_in_a_snapshot() -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dlmsite.journal.models import Node, RingVersion
-from dlmsite.journal.nodes import NodeBook, NodeSample, ViewSample, write_view
+from dlmsite.journal.models import MasterSight, Node, RingVersion
+from dlmsite.journal.nodes import NodeBook, NodeSample, ViewSample, write_sight, write_view
 
 pytestmark = pytest.mark.django_db
 
@@ -61,3 +61,11 @@ def test_a_view_is_written_once_and_settles_once() -> None:
     row = RingVersion.objects.get()
     assert (row.number, row.version, row.previous, row.at_ns, row.settled_at_ns) == (7, 6, 5, 100, 300)
     assert row.members[0] == {"address": "a", "incarnation": str(1 << 60), "down": False}
+
+
+def test_the_last_sight_of_the_master_is_one_row() -> None:
+    write_sight(400, SECOND_NS)
+    assert MasterSight.objects.get().stabilising_until_ns == 1_400_000_000
+    write_sight(None, 2 * SECOND_NS)
+    row = MasterSight.objects.get()
+    assert (row.at_ns, row.stabilising_until_ns) == (2 * SECOND_NS, None)

@@ -1,9 +1,7 @@
 """A data folder, a master that says what a test wants, and stand-ins for nodes."""
 
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from signal import SIGKILL
 
@@ -15,7 +13,9 @@ from lockcore.core.events import EventBatch
 from lockcore.core.messages import Gauges
 from lockcore.core.roster import MemberStatus
 from lockcore.core.view import Member, MemberId, View
+from lockcore.testing.ports import claim_ports
 
+PORTS_NEEDED = 9
 STANDIN = Path(__file__).with_name("standin.py")
 
 
@@ -37,6 +37,9 @@ class FakeMaster:
     def view(self) -> View | None:
         dead = {*self.deaths} if self.buries else set()
         return View(7, 7, tuple(Member(m.address, m.incarnation, down=m in dead) for m in self.alive))
+
+    def stabilising_ms(self) -> int | None:
+        return None
 
     def members(self) -> tuple[MemberStatus, ...]:
         return tuple(
@@ -65,23 +68,6 @@ class Sink:
         self.batches.append(batch)
 
 
-def free_base_port() -> int:
-    """Return a port P of which P + 10,000 to P + 10,008 are free as well."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1]) - 10_000
-        if 1024 < port < 50_000 and all(_is_free(port + 10_000 + i) for i in range(9)):
-            return port
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe, suppress(OSError):
-        probe.bind(("127.0.0.1", port))
-        return True
-    return False
-
-
 Start = Callable[..., Supervisor]
 
 
@@ -97,7 +83,7 @@ def sink() -> Sink:
 
 @pytest.fixture
 def plan() -> Plan:
-    return Plan("127.0.0.1", free_base_port())
+    return Plan("127.0.0.1", claim_ports(PORTS_NEEDED))
 
 
 @pytest.fixture

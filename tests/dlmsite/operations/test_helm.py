@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +11,12 @@ from asgiref.sync import sync_to_async
 
 from dlmsite.operations import helm as helm_module
 from dlmsite.operations import requests
-from dlmsite.operations.helm import Helm
+from dlmsite.operations.helm import Helm, Tools
+from dlmsite.operations.holds import Holds
 from dlmsite.operations.models import OperatorAction
+from dlmsite.operations.rehearsal import RehearsalRunner
 from dlmsite.operations.supervisor import OperationProblem, Supervisor
+from lockcore.service.channels import Gate
 from tests.dlmsite.operations.conftest import FakeMaster, Sink, Start
 from tests.dlmsite.waiting import until
 
@@ -39,15 +43,21 @@ async def run_here(step: Callable[[], Any]) -> Any:
 Act = Callable[..., Any]
 
 
+def tools(supervisor: Supervisor, tmp_path: Path) -> Tools:
+    """The real ones, but for the workload."""
+    holds = Holds(supervisor, Gate(b"secret"), run_here)
+    return Tools(FakeWorkload(), holds, RehearsalRunner(tmp_path, supervisor.logs, run_here, lambda: None))
+
+
 @pytest.fixture
 def supervisor(supervise: Start) -> Supervisor:
     return supervise()
 
 
 @pytest.fixture
-async def act(supervisor: Supervisor, master: FakeMaster, sink: Sink) -> AsyncIterator[Act]:
+async def act(supervisor: Supervisor, master: FakeMaster, sink: Sink, tmp_path: Path) -> AsyncIterator[Act]:
     """Asks for an action and returns its row when it has ended. Stand-ins join as soon as they run."""
-    helm = Helm(supervisor, master, FakeWorkload(), sink, run_here)
+    helm = Helm(supervisor, master, tools(supervisor, tmp_path), sink, run_here)
     running = asyncio.create_task(helm.run())
 
     async def join() -> None:
@@ -59,8 +69,8 @@ async def act(supervisor: Supervisor, master: FakeMaster, sink: Sink) -> AsyncIt
 
     joining = asyncio.create_task(join())
 
-    async def ask(what: str, target: str = "", who: str = "ada") -> OperatorAction:
-        action = await requests_ask(who, what, target)
+    async def ask(what: str, target: str = "", who: str = "ada", **options: object) -> OperatorAction:
+        action = await requests_ask(who, what, target, **options)
         async with asyncio.timeout(20):
             while action.state in {"requested", "running"}:
                 await asyncio.sleep(0.02)
@@ -74,8 +84,8 @@ async def act(supervisor: Supervisor, master: FakeMaster, sink: Sink) -> AsyncIt
             await task
 
 
-async def requests_ask(who: str, what: str, target: str) -> OperatorAction:
-    row: OperatorAction = await sync_to_async(requests.ask)(who, what, target)
+async def requests_ask(who: str, what: str, target: str, **options: object) -> OperatorAction:
+    row: OperatorAction = await sync_to_async(requests.ask)(who, what, target, options=options)
     return row
 
 
@@ -128,9 +138,10 @@ async def test_what_cannot_be_done_says_why(act: Act) -> None:
 
 
 async def test_a_node_that_ends_at_once_fails_with_its_last_words(
-    supervise: Start, master: FakeMaster, sink: Sink
+    supervise: Start, master: FakeMaster, sink: Sink, tmp_path: Path
 ) -> None:
-    helm = Helm(supervise("fails"), master, FakeWorkload(), sink, run_here)
+    supervisor = supervise("fails")
+    helm = Helm(supervisor, master, tools(supervisor, tmp_path), sink, run_here)
     running = asyncio.create_task(helm.run())
     action = await requests_ask("ada", "add", "")
     async with asyncio.timeout(20):
@@ -141,10 +152,11 @@ async def test_a_node_that_ends_at_once_fails_with_its_last_words(
 
 
 async def test_a_node_that_does_not_join_in_time_has_failed(
-    supervise: Start, master: FakeMaster, sink: Sink, monkeypatch: pytest.MonkeyPatch
+    supervise: Start, master: FakeMaster, sink: Sink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(helm_module, "JOIN_S", 0.3)
-    helm = Helm(supervise(), master, FakeWorkload(), sink, run_here)
+    supervisor = supervise()
+    helm = Helm(supervisor, master, tools(supervisor, tmp_path), sink, run_here)
     running = asyncio.create_task(helm.run())
     action = await requests_ask("ada", "add", "")
     async with asyncio.timeout(20):
@@ -158,6 +170,17 @@ async def test_the_workload_is_switched(act: Act) -> None:
     assert (await act("workload", "on")).detail == "switched"
     assert (await act("workload", "on")).state == "failed"
     assert (await act("workload", "off")).state == "done"
+
+
+async def test_a_node_that_stands_still_is_neither_stopped_nor_restarted(act: Act) -> None:
+    """It could not say goodbye; killing it works."""
+    await act("add")
+    paused = await act("pause", "n1", seconds=None)
+    assert (paused.state, "stands still" in paused.detail) == ("done", True)
+    for what in ("stop", "restart"):
+        assert (await act(what, "n1")).detail == "n1 is paused: resume it first"
+    assert (await act("kill", "n1")).state == "done"
+    assert (await act("resume", "n1")).detail == "n1 is not paused"
 
 
 async def test_every_action_is_told_as_events_of_the_site(act: Act, sink: Sink) -> None:

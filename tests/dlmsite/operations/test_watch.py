@@ -1,7 +1,7 @@
 """What the page is told of a node is what was seen of it."""
 
 from dlmsite.operations.supervisor import Seat, Supervisor
-from dlmsite.operations.watch import take_samples
+from dlmsite.operations.watch import SUSPECT_MS, take_samples
 from lockcore.core.messages import Gauges
 from lockcore.core.roster import MemberStatus
 from lockcore.core.view import MemberId
@@ -26,11 +26,21 @@ def test_a_member_of_somebody_elses_is_shown_under_its_address() -> None:
     (sample,) = take_samples((status(),), None, NOW_NS)
     assert (sample.label, sample.state, sample.held_primary, sample.pid) == ("a:1.10001", "up", 3, None)
     assert sample.heartbeat_at_ns == NOW_NS - 100_000_000
+    assert sample.settled
 
 
 def test_health_that_was_not_measured_is_unknown() -> None:
     """A restarted master remembers members that it has not heard yet."""
     assert state_of(status(age_ms=None)) == "unknown"
+
+
+def test_who_is_silent_for_two_heartbeats_is_suspected() -> None:
+    """Before the master may mark it down; whatever it last said of itself is old."""
+    assert state_of(status(age_ms=SUSPECT_MS)) == "up"
+    assert state_of(status(age_ms=SUSPECT_MS + 1)) == "suspected"
+    assert state_of(status(age_ms=SUSPECT_MS + 1, serving=False)) == "suspected"
+    assert state_of(status("leaving", age_ms=SUSPECT_MS + 1)) == "suspected"
+    assert state_of(status("down", age_ms=SUSPECT_MS + 1)) == "down"
 
 
 def test_a_member_says_itself_whether_it_serves() -> None:

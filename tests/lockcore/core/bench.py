@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from lockcore.core.limits import NS_PER_MS
 from lockcore.core.messages import (
+    PROBE_LSN,
     BatchStatus,
     ClientCall,
     Emit,
@@ -151,9 +152,9 @@ class Bench:
     # --- the peers' part ----------------------------------------------------------------
 
     def batches(self, address: str) -> list[PeerBatch]:
-        """Return the batches sent to a peer, oldest first."""
+        """Return the batches sent to a peer, oldest first; no probes."""
         sent = [e for e in self.out if isinstance(e, SendPeer) and e.address == address]
-        return [e.message for e in sent if isinstance(e.message, PeerBatch)]
+        return [e.message for e in sent if isinstance(e.message, PeerBatch) and e.message.lsn != PROBE_LSN]
 
     def send(
         self,

@@ -5,7 +5,7 @@ Elsewhere: one node alone (bench), whole clusters (lockcore.testing.world).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, TypeVar
 
@@ -31,6 +31,7 @@ from lockcore.core.messages import (
     RegisterRefused,
     SendNode,
     Tick,
+    Unreached,
     ViewUpdate,
 )
 from lockcore.core.view import MemberId, View
@@ -41,7 +42,11 @@ E = TypeVar("E")
 
 @dataclass
 class Played:
-    """A node as the test plays it: its connection and what it has adopted."""
+    """A node as the test plays it: its connection and what it has adopted.
+
+    `deaf`: nothing of what the master says reaches it. `apart`: since when
+    (in the desk's milliseconds) it misses answers of whom.
+    """
 
     id: MemberId
     connection: int
@@ -52,6 +57,8 @@ class Played:
     floor: int = 0
     refused: str = ""
     acked: int = 0
+    deaf: bool = False
+    apart: dict[MemberId, int] = field(default_factory=dict)
 
 
 class Desk:
@@ -84,6 +91,8 @@ class Desk:
 
     @staticmethod
     def _hear(node: Played, effect: SendNode) -> None:
+        if node.deaf:
+            return
         match effect.message:
             case ViewUpdate(view):
                 node.view = view
@@ -107,7 +116,9 @@ class Desk:
         node.beats += 1
         number = node.view.number if node.view else 0
         settled = node.settles and node.view is not None and node.view.is_up(node.id)
-        return self.step(FromNode(node.connection, Heartbeat(node.id, node.beats, number, settled, node.floor)))
+        apart = tuple(Unreached(member, self.now_ms - since_ms) for member, since_ms in node.apart.items())
+        beat = Heartbeat(node.id, node.beats, number, settled, node.floor, acked=node.acked, unreached=apart)
+        return self.step(FromNode(node.connection, beat))
 
     def live(self, ms: int) -> None:
         """Let time pass while every node that is not silent sends its heartbeats."""

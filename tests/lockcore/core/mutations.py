@@ -14,13 +14,11 @@ from lockcore.core.handover import Handover
 from lockcore.core.leases import LeaseTable
 from lockcore.core.ledger import Ledger
 from lockcore.core.liveness import NodeLease
-from lockcore.core.master import MasterCore
-from lockcore.core.messages import BatchStatus, Persist, Seal
+from lockcore.core.messages import BatchStatus, Seal
 from lockcore.core.outbox import PeerLink
 from lockcore.core.region import Region
 from lockcore.core.requests import Desk, Request
 from lockcore.core.ring import HashRing
-from lockcore.core.roster import Roster
 from lockcore.core.state import NodeState
 from lockcore.core.tokens import TokenMint
 from lockcore.core.view import View
@@ -33,9 +31,8 @@ if TYPE_CHECKING:
     from lockcore.core.leases import Lease
     from lockcore.core.messages import HeartbeatAck, Instant, LeaseRecord, Outcome, PeerAck, PeerBatch
     from lockcore.core.outbox import Delivered
-    from lockcore.core.roster import Node
     from lockcore.core.tokens import TokenClaims
-    from lockcore.core.view import Member, MemberId
+    from lockcore.core.view import MemberId
 
 # --- regions, ring, views, tokens ---------------------------------------------------------
 
@@ -324,6 +321,11 @@ def enter_any_view(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(node, "adopt", careless)
 
 
+def rehome_everything(patch: pytest.MonkeyPatch) -> None:
+    """P3."""
+    patch.setattr(views, "_reconsider_pending", lambda _state, _key: None)
+
+
 def stop_serving_at_once(patch: pytest.MonkeyPatch) -> None:
     """P2: the old primary forgets its role before anybody else has taken it."""
     rehome = views._rehome
@@ -334,66 +336,3 @@ def stop_serving_at_once(patch: pytest.MonkeyPatch) -> None:
             lease.serving = False
 
     patch.setattr(views, "_rehome", hasty)
-
-
-# --- the master -----------------------------------------------------------------------------------------
-
-
-def forgive_when_settled(patch: pytest.MonkeyPatch) -> None:
-    """G1."""
-    settle = Ledger.settle
-
-    def forgiving(self: Ledger) -> None:
-        settle(self)
-        self.graces = []
-
-    patch.setattr(Ledger, "settle", forgiving)
-
-
-def number_by_the_clock(patch: pytest.MonkeyPatch) -> None:
-    """G2, M1: what SeaweedFS's master does (W12)."""
-    patch.setattr(Ledger, "next_number", lambda _self, now, _floors, _headroom: now.wall_ns)
-
-
-def judge_too_early(patch: pytest.MonkeyPatch) -> None:
-    """M2."""
-
-    def early(_self: MasterCore, found: Node) -> int:
-        return found.heard_ns + 500_000_000
-
-    patch.setattr(MasterCore, "_silent_at_ns", early)
-
-
-def journal_last(patch: pytest.MonkeyPatch) -> None:
-    """M3."""
-    publish = MasterCore._publish
-
-    def late(self: MasterCore, members: tuple[Member, ...], version: int | None, grace_ms: int | None = None) -> None:
-        start = len(self._out)
-        publish(self, members, version, grace_ms)
-        self._out[start:] = sorted(self._out[start:], key=lambda effect: isinstance(effect, Persist))
-
-    patch.setattr(MasterCore, "_publish", late)
-
-
-def know_connections_by_address(patch: pytest.MonkeyPatch) -> None:
-    """M4: the late end of an old stream evicts the node that is back (W14)."""
-
-    def disconnect(self: Roster, connection: int) -> Node | None:
-        gone = self.connections.pop(connection, None)
-        found = [n for n in self if gone is not None and n.id.address == gone.address and n.connection is not None]
-        for each in found:
-            each.connection = None
-        return found[-1] if found else None
-
-    patch.setattr(Roster, "disconnect", disconnect)
-
-
-def publish_whoever_is_first(patch: pytest.MonkeyPatch) -> None:
-    """M5: what SeaweedFS's master does after a restart (W13)."""
-    patch.setattr(MasterCore, "_may_plan", lambda _self: True)
-
-
-def rehome_everything(patch: pytest.MonkeyPatch) -> None:
-    """P3."""
-    patch.setattr(views, "_reconsider_pending", lambda _state, _key: None)

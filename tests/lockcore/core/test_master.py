@@ -86,11 +86,23 @@ def test_a_death_that_changes_nothing_else_still_gets_its_own_version_later() ->
     assert [m.address for m in desk.view.members] == ["a:1"]
 
 
+def test_an_age_is_of_now_and_not_of_the_last_step() -> None:
+    """A master that nothing reaches takes few steps: who is silent would look younger than it is."""
+    desk = Desk()
+    desk.join("a:1")
+    desk.now_ms += 300
+    (before,), (now,) = desk.master.members(), desk.master.members(desk.now)
+    assert before.heartbeat_age_ms is not None
+    assert now.heartbeat_age_ms == before.heartbeat_age_ms + 300
+
+
 def test_the_delay_can_be_seen() -> None:
     desk = Desk()
     assert desk.master.stabilising_ms() is None
     desk.join("a:1")
     assert desk.master.stabilising_ms() == STABILISATION_MS
+    desk.now_ms += 300
+    assert desk.master.stabilising_ms(desk.now) == STABILISATION_MS - 300, "now, not at the last step"
     desk.live(1_200)
     assert desk.master.stabilising_ms() is None
 

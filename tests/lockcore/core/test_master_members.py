@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lockcore.core import master as master_module
+from lockcore.core import admission
 from lockcore.core.limits import MASTER_STALL_MS, NODE_LEASE_MARGIN_MS, NODE_LEASE_MS, NS_PER_MS
 from lockcore.core.messages import (
     ConnectionLost,
@@ -201,7 +201,7 @@ def test_a_node_that_joined_and_went_before_it_was_a_member_is_forgotten() -> No
 
 
 def test_the_ring_has_a_greatest_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(master_module, "MEMBERS_MAX", 2)
+    monkeypatch.setattr(admission, "MEMBERS_MAX", 2)
     desk = Desk()
     desk.start("a:1", "b:2")
     third = desk.join("c:3")

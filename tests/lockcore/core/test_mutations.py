@@ -1,6 +1,6 @@
 """Every invariant that the core's docstrings name has a test that fails without it.
 
-Elsewhere: the changes (mutations), the same idea under random faults (tests/simulation).
+Elsewhere: the changes (mutations, mutations_master), the same idea under random faults (tests/simulation).
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import pytest
 
 import lockcore.core
 from tests.lockcore.core import mutations as m
-from tests.lockcore.core import mutations_sessions as ms
+from tests.lockcore.core import mutations_master as mm
 from tests.lockcore.core import (
+    mutations_ranges,
+    test_admission,
     test_handover,
     test_inbox,
     test_keeping,
@@ -31,16 +33,19 @@ from tests.lockcore.core import (
     test_queueing,
     test_rangefiles,
     test_ranging,
+    test_reach,
     test_region,
     test_ring,
     test_serving,
     test_serving_waits,
     test_sessions,
+    test_silence,
     test_tokens,
     test_view,
     test_views,
     test_views_pending,
 )
+from tests.lockcore.core import mutations_sessions as ms
 from tests.lockcore.core.bench import Bench
 
 if TYPE_CHECKING:
@@ -137,25 +142,25 @@ ROWS = (
     Row("P2", m.stop_serving_at_once, test_inbox.test_a_lock_stays_here_until_its_new_primary_has_accepted_it),
     Row(
         "G1",
-        m.forgive_when_settled,
+        mm.forgive_when_settled,
         test_ledger.test_a_grace_is_in_every_view_until_it_has_run_out_whoever_joins,
     ),
-    Row("G2", m.number_by_the_clock, test_ledger.test_numbers_only_rise_whatever_the_clock_and_the_nodes_say),
+    Row("G2", mm.number_by_the_clock, test_ledger.test_numbers_only_rise_whatever_the_clock_and_the_nodes_say),
     Row(
         "M1",
-        m.number_by_the_clock,
+        mm.number_by_the_clock,
         test_master_restart.test_versions_rise_across_a_restart_whatever_the_clock_says,
         (True, -3_600_000),
     ),
     Row(
         "M2",
-        m.judge_too_early,
+        mm.judge_too_early,
         test_master_members.test_a_silent_member_is_marked_down_after_node_lease_and_margin_and_not_before,
     ),
-    Row("M3", m.journal_last, test_master.test_the_journal_is_written_before_a_view_leaves),
+    Row("M3", mm.journal_last, test_master.test_the_journal_is_written_before_a_view_leaves),
     Row(
         "M4",
-        m.know_connections_by_address,
+        mm.know_connections_by_address,
         test_master_members.test_the_late_closing_stream_of_an_old_incarnation_is_harmless,
     ),
     Row("J1", ms.wake_the_dead, test_sessions.test_a_session_that_lapsed_is_never_alive_again),
@@ -186,7 +191,19 @@ ROWS = (
     Row("Y1", ms.answer_ranges_at_once, test_ranging.test_a_range_is_answered_when_the_backup_has_it),
     Row("Y2", ms.do_ranges_again, test_ranging.test_a_repeated_range_operation_is_answered_and_not_done_twice),
     Row("P4", ms.bring_everything_back, test_ranging.test_who_may_have_been_out_forgets_what_sessions_held),
-    Row("M5", m.publish_whoever_is_first, test_master_restart.test_a_join_waits_until_the_known_members_are_back),
+    Row("M6", mm.part_at_any_price, test_silence.test_being_apart_never_makes_a_double_failure, (True,)),
+    Row(
+        "M7",
+        mm.let_anybody_back_in,
+        test_admission.test_who_was_marked_down_stays_out_while_it_does_not_reach_a_member,
+    ),
+    Row("M8", mm.count_silence_from_anywhen, test_silence.test_being_apart_counts_only_while_the_master_hears_both),
+    Row(
+        "K1", mm.begin_silence_anew, test_reach.test_silence_counts_from_the_first_question_however_often_it_is_repeated
+    ),
+    Row("K2", mm.trust_the_unknown, test_reach.test_who_has_never_answered_is_not_reached),
+    Row("M5", mm.publish_whoever_is_first, test_master_restart.test_a_join_waits_until_the_known_members_are_back),
+    *(Row(invariant, mutate, test) for invariant, mutate, test in mutations_ranges.ROWS),
 )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -16,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Self
 import grpc
 
 from lockcore.core.config import MasterConfig
-from lockcore.service.addresses import grpc_target
+from lockcore.service.addresses import GRPC_PORT_OFFSET, grpc_target
 from lockcore.service.channels import STREAM_BROKEN, Gate, Stream, next_bytes, open_channel, open_stream
 from lockcore.service.master_server import MasterServer
 from lockcore.service.secrets import FILE_NAME, load_or_create_secret
+from lockcore.testing.ports import claim_ports
 from lockcore.wire.codec import (
     Call,
     NodeStatus,
@@ -39,18 +39,6 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parents[3]
 WAIT_S = 20.0
 FAST = MasterConfig(stabilisation_ms=100)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody uses now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 async def until(condition: Callable[[], bool], what: str, wait_s: float = WAIT_S) -> None:
@@ -121,7 +109,7 @@ class Cluster:
         self.gate = Gate(self.secret)
         self.recorded: dict[tuple[str, int], dict[int, NumberedEvent]] = {}
         self.refuse_reports = False
-        self.master_target = f"127.0.0.1:{free_ports(1)[0]}"
+        self.master_target = f"127.0.0.1:{claim_ports()}"
         self.master = self.new_master()
         self.nodes: dict[str, asyncio.subprocess.Process] = {}
         self._addresses: dict[str, str] = {}
@@ -162,8 +150,8 @@ class Cluster:
     async def start_node(self, label: str, *more: str) -> str:
         """Start a node, or start it again; return its ring address."""
         if label not in self._addresses:
-            port, grpc_port = free_ports(2)
-            self._addresses[label] = f"127.0.0.1:{port}.{grpc_port}"
+            port = claim_ports()
+            self._addresses[label] = f"127.0.0.1:{port}.{port + GRPC_PORT_OFFSET}"
         address = self._addresses[label]
         self.nodes[label] = await spawn_node(
             *("--address", address, "--master", self.master_target),

@@ -11,18 +11,19 @@ import pytest
 
 from lockcore.service.addresses import grpc_target
 from lockcore.service.node_main import parse
+from lockcore.testing.ports import claim_ports
 from lockcore.wire.codec import decode_status
 from lockcore.wire.methods import STATUS
-from tests.lockcore.service.cluster import free_ports, spawn_node, unary
+from tests.lockcore.service.cluster import spawn_node, unary
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def arguments(data: Path, address: str = "", *more: str) -> tuple[str, ...]:
-    port, grpc_port, master = free_ports(3)
-    given = address or f"127.0.0.1:{port}.{grpc_port}"
-    return ("--address", given, "--master", f"127.0.0.1:{master}", "--data", str(data), "--label", "n1", *more)
+    port = claim_ports(2)
+    given = address or f"127.0.0.1:{port}.{port}"
+    return ("--address", given, "--master", f"127.0.0.1:{port + 1}", "--data", str(data), "--label", "n1", *more)
 
 
 async def ends(*given: str) -> tuple[int, str]:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockcore.core.events import Event, EventBatch, EventKind, NumberedEvent
-from lockcore.core.limits import KEY_BYTES_MAX, LEASE_MS_MAX, NS_PER_MS, PEER_BATCH_RECORDS_MAX
+from lockcore.core.limits import KEY_BYTES_MAX, LEASE_MS_MAX, MEMBERS_MAX, NS_PER_MS, PEER_BATCH_RECORDS_MAX
 from lockcore.core.messages import (
     BatchStatus,
     Close,
@@ -39,6 +39,7 @@ from lockcore.core.messages import (
     Released,
     Seal,
     Unlock,
+    Unreached,
     ViewUpdate,
 )
 from lockcore.core.region import Region
@@ -106,7 +107,17 @@ peer_messages = st.one_of(
 )
 node_messages = st.one_of(
     st.builds(Register, members, u64, st.none() | views),
-    st.builds(Heartbeat, members, u64, u64, st.booleans(), u64, gauges),
+    st.builds(
+        Heartbeat,
+        members,
+        u64,
+        u64,
+        st.booleans(),
+        u64,
+        gauges,
+        u64,
+        st.lists(st.builds(Unreached, members, u64), max_size=3).map(tuple),
+    ),
     st.builds(Goodbye, members),
     st.builds(Farewell, members, u64),
 )
@@ -305,6 +316,12 @@ def test_a_batch_with_too_many_locks_is_refused() -> None:
     batch = PeerBatch(ME, ME, 1, 1, (GOOD,) * (PEER_BATCH_RECORDS_MAX + 1))
     with pytest.raises(codec.CodecError, match="at most"):
         peer_codec.decode_envelope(peer_codec.encode_peer_message(batch))
+
+
+def test_a_heartbeat_that_misses_more_members_than_a_ring_has_is_refused() -> None:
+    beat = Heartbeat(ME, 1, 1, settled=True, floor=0, unreached=(Unreached(ME, 1),) * (MEMBERS_MAX + 1))
+    with pytest.raises(codec.CodecError, match="at most"):
+        master_codec.decode_node_message(master_codec.encode_node_message(beat))
 
 
 def test_facts_whose_numbers_fall_are_refused() -> None:

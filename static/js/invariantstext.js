@@ -1,0 +1,93 @@
+/**
+ * The running check of the invariants in words. Pure.
+ *
+ * Invariant: it is green only if something was checked, is being checked now, and contradicts nothing.
+ */
+
+import { clock, count, plural } from "./format.js";
+
+/**
+ * @typedef {import("./contract.js").Invariants} Invariants
+ * @typedef {import("./contract.js").LockEvent} LockEvent
+ * @typedef {{tone: "ok" | "bad" | "unknown", pill: string, text: string, notes: string[]}} Told
+ * @typedef {{name: string, first: string, second: string, same: boolean}} Field
+ */
+
+const DAY_MS = 86_400_000;
+
+/**
+ * @param {Invariants | null} found
+ * @param {{fresh: boolean, nowMs: number}} now `fresh`: the server was heard just now
+ * @returns {Told}
+ */
+export function tellInvariants(found, { fresh, nowMs }) {
+  if (found === null) return { tone: "unknown", pill: "nothing checked yet", text: "", notes: [] };
+  const nothing = Number(found.checked) === 0;
+  const text = nothing || found.since_ms === null ? "" : `${count(Number(found.checked))} events checked since ${when(found.since_ms, nowMs)}`;
+  return { ...judge(found, fresh, nothing), text, notes: tellLimits(found, nowMs) };
+}
+
+/** @param {Invariants} found @param {boolean} fresh @param {boolean} nothing @returns {{tone: Told["tone"], pill: string}} */
+function judge(found, fresh, nothing) {
+  if (found.found > 0) return { tone: "bad", pill: plural(found.found, "violation") };
+  if (found.state === "stopped") return { tone: "bad", pill: "check stopped" };
+  if (nothing) return { tone: "unknown", pill: "nothing checked yet" };
+  if (!fresh || found.state === "unknown") return { tone: "unknown", pill: "unknown" };
+  return { tone: "ok", pill: "0 violations" };
+}
+
+/** @param {Invariants} found @param {number} nowMs @returns {string[]} */
+function tellLimits(found, nowMs) {
+  const notes = [];
+  if (found.state === "stopped") notes.push(`The check has ${found.trouble}. Recording goes on; restart the site to check again.`);
+  if (found.state === "unknown" && Number(found.checked) > 0) notes.push("The recorder has not said for some seconds how the check is doing.");
+  if (found.since_ms !== null && found.remembers_since_ms !== null && found.remembers_since_ms > found.since_ms) {
+    notes.push(`After a restart it compares with events since ${when(found.remembers_since_ms, nowMs)}.`);
+  }
+  if (Number(found.unchecked) > 0) notes.push(`${plural(Number(found.unchecked), "event")} recorded while it did not run ${found.unchecked === "1" ? "was" : "were"} not checked.`);
+  if (Number(found.forgotten) > 0) notes.push(`${plural(Number(found.forgotten), "lock")} not heard of for long ${found.forgotten === "1" ? "was" : "were"} forgotten for lack of room.`);
+  if (found.found > found.violations.length) notes.push(`The newest ${count(found.violations.length)} of ${count(found.found)} violations are listed.`);
+  return notes;
+}
+
+/**
+ * Both events field by field, without what applies to neither.
+ * @param {LockEvent} first
+ * @param {LockEvent} second
+ * @returns {Field[]}
+ */
+export function compareEvents(first, second) {
+  const one = fieldsOf(first);
+  const other = fieldsOf(second);
+  return [...one.keys()].map((name) => {
+    const pair = { first: one.get(name) ?? "", second: other.get(name) ?? "" };
+    return { name, ...pair, same: pair.first === pair.second };
+  }).filter((field) => field.first !== "" || field.second !== "");
+}
+
+/** @param {LockEvent} event @returns {Map<string, string>} */
+function fieldsOf(event) {
+  return new Map([
+    ["Event", event.id || "no longer kept"],
+    ["Time", event.time_ms > 0 ? new Date(event.time_ms).toISOString() : ""],
+    ["Node", event.label === event.node || event.label === "" ? event.node : `${event.label} (${event.node})`],
+    ["Kind", event.kind],
+    ["Key", event.key],
+    ["Owner", event.owner],
+    ["Generation", event.generation],
+    ["Seq", event.seq],
+    ["View", event.view],
+    ["Version", event.version],
+    ["Peer", event.peer],
+    ["TTL", event.ttl_ms > 0 ? `${count(event.ttl_ms)} ms` : ""],
+    ["Renewals", event.renewals > 0 ? count(event.renewals) : ""],
+    ["Detail", event.detail],
+  ]);
+}
+
+/** @param {number} timeMs @param {number} nowMs @returns {string} the time of day, with the date if that is not today's */
+function when(timeMs, nowMs) {
+  const date = new Date(timeMs);
+  const today = nowMs - timeMs < DAY_MS && date.getDate() === new Date(nowMs).getDate();
+  return today ? clock(timeMs) : `${date.toLocaleDateString("en-CA")} ${clock(timeMs)}`;
+}

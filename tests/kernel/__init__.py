@@ -1,0 +1,1 @@
+"""The kernel's own byte-range locks, against lockcore's table."""
