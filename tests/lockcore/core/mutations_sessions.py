@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lockcore.core import keeping, queueing, ranging, sessions, views
+from lockcore.core.events import EventKind
 from lockcore.core.leases import LeaseTable
 from lockcore.core.messages import Outcome
 from lockcore.core.rangefiles import FileTable, RangeFile, id_of
@@ -113,7 +114,7 @@ def unlock_and_lock(patch: pytest.MonkeyPatch) -> None:
         state: NodeState, request: Request, operation: Any, session: Session, old: Session | None, lease: Lease | None
     ) -> None:
         if lease is not None and old is not None and queueing.holds(lease, old, state):
-            queueing._release(state, lease, None, queueing.EventKind.RELEASED)
+            queueing._release(state, lease, None, EventKind.RELEASED)
             queueing.advance(state, lease.key)
         move(state, request, operation, session, old, state.table.get(operation.key))
 
