@@ -43,9 +43,14 @@ node_modules/.installed: package-lock.json package.json .npmrc $(if $(filter tru
 run: .venv/.runtime node_modules/.installed  ## Start a cluster and its page: NODES=3 PORT=8000 DATA=.lockring
 	exec $(BIN)/python manage.py up --nodes $(NODES) --port $(PORT) --data $(DATA)
 
-test: install browser  ## Run every test
+# Side by side, for most tests wait for processes that they have started; one file after another, for a file may share
+# a cluster. What fails here is tried alone by `.venv/bin/pytest` with the name that is printed.
+WORKERS ?= 3
+SIM_SECONDS ?= 60
+
+test: install browser  ## Run every test, and simulate for SIM_SECONDS=60, WORKERS=3 side by side
 	@if files=$$(compgen -G 'tests/js/*.test.*js'); then tools/js node --test --test-reporter=dot $$files; fi
-	$(BIN)/python -m pytest
+	LOCKRING_SIM_SECONDS=$(SIM_SECONDS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 sim: install  ## Simulate clusters under random faults: SEEDS=1000 FIRST=0, or one of them: SEED=17
 	$(BIN)/python -m lockcore.testing.campaign $(if $(SEED),--seeds 1 --first $(SEED),--seeds $(SEEDS) --first $(FIRST))

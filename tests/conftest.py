@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Playwright
 
+from lockcore.testing.ports import claimed, give_back
 from tests.settings import TEST_RUN_DIR
 
 # Programs that tests start are to read the site's own settings; pytest-django has read tests.settings by now.
 os.environ["DJANGO_SETTINGS_MODULE"] = "dlmsite.settings"
 
 BROWSER_FIXTURES = {"playwright", "browser", "context", "page"}
+SLOW_FOLDERS = {"acceptance", "simulation"}
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM_ARGUMENTS = (
     "--no-sandbox",  # CI runs as root, where Chromium's sandbox cannot start
@@ -31,16 +33,33 @@ CHROMIUM_ARGUMENTS = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put tests with a browser last, those with real processes before them: quick failures come quickly.
+    """Put files with a browser last; order the rest by how long they take.
 
     It must be so for the browser: once Playwright has started, its event loop stays in this thread until the end, and
-    pytest-asyncio can start none beside it.
+    pytest-asyncio can start none beside it. One after another, what is quick comes first, and so do quick failures.
+    Side by side, what is slow comes first, so that no worker is left alone with it at the end.
     """
-    items.sort(key=lambda item: (_needs_browser(item), "acceptance" in item.path.parts))
+    with_browser = {item.path for item in items if _needs_browser(item)}
+    for item in items:
+        if item.path in with_browser and item.get_closest_marker("asyncio"):
+            raise pytest.UsageError(f"{item.nodeid} is asyncio, in a file with browser tests: move it")
+    side_by_side = "PYTEST_XDIST_WORKER" in os.environ
+    items.sort(key=lambda item: (item.path in with_browser, _is_slow(item) != side_by_side))
 
 
 def _needs_browser(item: pytest.Item) -> bool:
     return not BROWSER_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    return not SLOW_FOLDERS.isdisjoint(item.path.parts)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures that tests have recorded."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{name}: {value}")
 
 
 def pytest_unconfigure() -> None:
@@ -63,6 +82,15 @@ def playwright(playwright: Playwright) -> Playwright:
     """Allow Django's ORM beside Playwright's loop: it only waits for the browser, so nothing runs in between."""
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     return playwright
+
+
+@pytest.fixture(autouse=True)
+def _give_ports_back() -> Iterator[None]:
+    """End a test's claims on ports, for whoever listened there has ended; a module's last as long as we do."""
+    before = claimed()
+    yield
+    for port in claimed() - before:
+        give_back(port)
 
 
 @pytest.fixture(autouse=True)

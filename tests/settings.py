@@ -9,9 +9,10 @@ import os
 import tempfile
 from pathlib import Path
 
-# No test may touch a real .lockring, nor depend on what the developer's shell has set.
-for _name in [name for name in os.environ if name.startswith("LOCKRING_") and name != "LOCKRING_DATABASE"]:
-    del os.environ[_name]
+# No test may touch a real .lockring, nor depend on what the developer's shell has set, but for what is said to tests.
+for _name in [name for name in os.environ if name.startswith("LOCKRING_")]:
+    if _name != "LOCKRING_DATABASE" and not _name.startswith("LOCKRING_SIM_"):
+        del os.environ[_name]
 TEST_RUN_DIR = Path(tempfile.mkdtemp(prefix="lockring-tests-"))
 (TEST_RUN_DIR / "data").mkdir(mode=0o700)
 os.environ["LOCKRING_DATA"] = str(TEST_RUN_DIR / "data")

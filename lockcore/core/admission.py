@@ -33,6 +33,9 @@ def register(state: MasterState, connection: int, message: msg.Register) -> None
         refuse(state, connection, f"this ring has {MEMBERS_MAX} members, which is the most")
         return
     _learn(state, message)
+    older = state.roster.connection_of(member)
+    if older is not None and older != connection:
+        state.out.append(msg.Disconnect(older))  # or nobody would notice that nothing is heard there any more
     node = state.roster.connect(member, connection, state.now.boot_ns)
     node.floor = max(node.floor, message.floor)
     state.tell_view(node)
@@ -53,7 +56,7 @@ def _learn(state: MasterState, message: msg.Register) -> None:
         return
     state.ledger.raise_numbers(max(view.number, view.version))
     known = state.view
-    if known is None or view.number > known.number:
+    if known is None or view.number > known.number or state.ledger.is_foreign(view, state.now):
         state.unknown_past = True
         state.restart_stabilisation(state.config.node_lease_ms + state.config.margin_ms)
 

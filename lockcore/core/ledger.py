@@ -10,16 +10,20 @@ before it grants anything fresh.
 Invariants
   G1  A grace once owed is in every view until it has run out, whoever joins.
   G2  Numbers only rise (M1).
+  G3  A grace never ends sooner for a restart: what is left of it is counted on
+      CLOCK_BOOTTIME, and where that began anew it is what was left when written.
+  G4  Who began with nothing takes older views, as long as locks of theirs may
+      be held, as a past that it does not know.
 Elsewhere: when views are made (master), what a grace means (serving).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lockcore.core.events import Event, EventKind
-from lockcore.core.limits import LEASE_MS_MAX, NS_PER_MS
+from lockcore.core.limits import LEASE_MS_MAX, NODE_LEASE_MARGIN_MS, NODE_LEASE_MS, NS_PER_MS
 from lockcore.core.region import EVERYWHERE, NOWHERE, Region
 from lockcore.core.view import Grace, Member, MemberId, View
 
@@ -28,11 +32,24 @@ if TYPE_CHECKING:
 
     from lockcore.core.messages import Instant
 
+FORMAT: Final = 2
+"""Of the journal. Format 1 held wall-clock dates, which a clock that is set makes wrong."""
+LONGEST_NS: Final = (LEASE_MS_MAX + NODE_LEASE_MS + NODE_LEASE_MARGIN_MS) * NS_PER_MS
+"""No moment in a journal is further away, whatever is written there."""
+
 
 @dataclass(slots=True)
 class Ledger:
-    """The master's memory. `graces` holds (region, end in CLOCK_BOOTTIME)."""
+    """The master's memory.
 
+    `graces` holds (region, end in CLOCK_BOOTTIME), `boot_id` names the boot
+    in which that clock counts. `blind` is (number, end): the first view of a
+    memory that began with nothing, and until when locks may be held of which
+    older views know (G4).
+    """
+
+    boot_id: str | None = None
+    blind: tuple[int, int] | None = None
     view: View | None = None
     settled_view: int = 0
     highest: int = 0
@@ -56,6 +73,10 @@ class Ledger:
         self._newly_lost |= set(members) - self.lost
         self.lost |= self._newly_lost
 
+    def is_foreign(self, view: View, now: Instant) -> bool:
+        """Say whether a view is from before this memory, and may matter still (G4)."""
+        return self.blind is not None and view.number < self.blind[0] and now.boot_ns < self.blind[1]
+
     def settle(self) -> None:
         """All living members have all they need: the past does not matter."""
         if self.view is not None:
@@ -65,6 +86,9 @@ class Ledger:
 
     def publish(self, view: View, now: Instant, grace_ms: int, *, unknown_past: bool) -> View:
         """Make `view` the current one; return it complete."""
+        if self.view is None:
+            until_ns = now.boot_ns + (grace_ms + NODE_LEASE_MS + NODE_LEASE_MARGIN_MS) * NS_PER_MS
+            self.blind = None if unknown_past else (view.number, until_ns)
         previous = 0 if self.view is None or unknown_past else self.view.number
         known = {m.id for m in self.view.members} if self.view else set()
         present = set(view.up.values())
@@ -124,35 +148,54 @@ class Ledger:
     # --- the journal ----------------------------------------------------------------
 
     def dump(self, now: Instant) -> dict[str, Any]:
-        """Return it as JSON can hold it; graces end at a wall-clock time."""
+        """Return it as JSON can hold it; moments are in CLOCK_BOOTTIME of this boot."""
         return {
-            "format": 1,
+            "format": FORMAT,
+            "boot_id": self.boot_id,
+            "boot_ns": now.boot_ns,
+            "blind": self.blind,
             "highest": self.highest,
             "settled_view": self.settled_view,
             "view": _dump_view(self.view) if self.view else None,
             "eras": [_dump_view(v) for v in self.eras],
             "lost": [[m.address, m.incarnation] for m in sorted(self.lost)],
-            "graces": [[list(region.intervals), now.wall_ns + until - now.boot_ns] for region, until in self.graces],
+            "graces": [[list(region.intervals), until] for region, until in self.graces],
         }
 
     @classmethod
-    def load(cls, journal: dict[str, Any] | None, now: Instant) -> Ledger:
-        """Return what a journal holds, or an empty ledger."""
+    def load(cls, journal: dict[str, Any] | None, now: Instant, boot_id: str | None = None) -> Ledger:
+        """Return what a journal holds, or an empty ledger.
+
+        Args:
+            journal: what `dump` returned, maybe in another life.
+            now: its clocks.
+            boot_id: of the boot in which `now` counts; None where that is always the same.
+
+        Raises:
+            ValueError: it is of another format.
+        """
         if journal is None:
-            return cls()
-        ledger = cls(
+            return cls(boot_id)
+        if journal["format"] != FORMAT:
+            raise ValueError(f"a journal of format {journal['format']}, not {FORMAT}")
+        same_boot = journal["boot_id"] == boot_id and journal["boot_ns"] <= now.boot_ns
+        written_ns = now.boot_ns if same_boot else journal["boot_ns"]
+
+        def end_ns(until_ns: int) -> int:
+            return now.boot_ns + min(until_ns - written_ns, LONGEST_NS)
+
+        graces = [(_load_region(raw), end_ns(until_ns)) for raw, until_ns in journal["graces"]]
+        blind = journal["blind"]
+        return cls(
+            boot_id=boot_id,
+            blind=(blind[0], end_ns(blind[1])) if blind else None,
             view=_load_view(journal["view"]) if journal["view"] else None,
             settled_view=journal["settled_view"],
             highest=journal["highest"],
             eras=[_load_view(v) for v in journal["eras"]],
             lost={MemberId(a, i) for a, i in journal["lost"]},
+            graces=[(region, until_ns) for region, until_ns in graces if until_ns > now.boot_ns],
         )
-        longest_ns = LEASE_MS_MAX * NS_PER_MS  # a clock that was set cannot make it longer
-        for intervals, until_wall_ns in journal["graces"]:
-            left_ns = min(until_wall_ns - now.wall_ns, longest_ns)
-            if left_ns > 0:
-                ledger.graces.append((_load_region(intervals), now.boot_ns + left_ns))
-        return ledger
 
 
 def _dump_view(view: View) -> dict[str, Any]:

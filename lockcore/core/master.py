@@ -23,7 +23,7 @@ from lockcore.core.admission import admit_claimants, reconsider, refuse_rivals, 
 from lockcore.core.config import MasterConfig
 from lockcore.core.events import EventKind
 from lockcore.core.ledger import Ledger
-from lockcore.core.limits import MASTER_STALL_MS, NS_PER_MS
+from lockcore.core.limits import MASTER_STALL_MS, NS_PER_MS, VIEW_REPEAT_MS
 from lockcore.core.master_state import MasterState
 from lockcore.core.roster import MemberStatus, Node
 from lockcore.core.silence import is_deaf, judge, notice_stall, silent_at_ns
@@ -41,6 +41,7 @@ class MasterCore:
         journal: what msg.Persist last held, or None where there is none.
         now: when this life begins.
         unknown_past: there was a journal, and it is lost.
+        boot_id: of the boot in which `now.boot_ns` counts; None where that is always the same.
     """
 
     def __init__(
@@ -50,11 +51,15 @@ class MasterCore:
         now: msg.Instant | None = None,
         *,
         unknown_past: bool = False,
+        boot_id: str | None = None,
     ) -> None:
         """Remember what the journal knows."""
         now = now or msg.Instant(0, 0)
-        ledger = Ledger.load(journal, now)
+        ledger = Ledger.load(journal, now, boot_id)
         self._state = MasterState(config or MasterConfig(), ledger, now, now.boot_ns, unknown_past)
+        if unknown_past:
+            # Nodes of which it does not know may serve until their node leases end.
+            self._state.restart_stabilisation(self._state.config.node_lease_ms + self._state.config.margin_ms)
         for member in ledger.view.up.values() if ledger.view else ():
             self._state.roster.nodes[member] = Node(member, acked_ns=now.boot_ns)
 
@@ -184,17 +189,36 @@ class MasterCore:
         state = self._state
         if state.closing or not self._may_plan():
             return
-        leaving = [n.id for n in state.roster if n.leaving and state.is_up(n.id)]
-        if leaving:
-            state.mark_down(leaving[:1])  # two at once could be both of a pair
-            state.restart_stabilisation(state.config.stabilisation_ms)
+        leaving = next((n for n in state.roster if n.leaving and state.is_up(n.id)), None)
+        if leaving is not None and self._let_go(leaving):  # two at once could be both of a pair
             return
         if state.stabilise_ns is None or state.now.boot_ns < state.stabilise_ns:
             return
         state.stabilise_ns = None
         members = self._planned_members()
+        if state.view is None and not members:
+            return  # the first to want in starts the delay
         if state.view is None or members != state.view.members or state.unknown_past:
             state.publish(members, None)
+
+    def _let_go(self, node: Node) -> bool:
+        """Mark a node down that said goodbye; say whether nothing else is to be planned now.
+
+        The last one has nobody to hand over to: it waits for who wants in, or
+        else is closed, and says how long its leases go on.
+        """
+        state = self._state
+        alone = state.view is not None and list(state.view.up.values()) == [node.id]
+        if alone and node.farewell_ms is None:
+            if node.closing_ns is None and any(n.wants_in for n in state.roster):
+                return False
+            if node.closing_ns is None or state.now.boot_ns - node.closing_ns >= VIEW_REPEAT_MS * NS_PER_MS:
+                node.closing_ns = state.now.boot_ns
+                state.send(node.id, msg.Close())
+            return True
+        state.mark_down([node.id], node.farewell_ms if alone else None)
+        state.restart_stabilisation(state.config.stabilisation_ms)
+        return True
 
     def _may_plan(self) -> bool:
         state = self._state
@@ -206,7 +230,7 @@ class MasterCore:
         return back and (self.settled or not view.up or state.unknown_past)
 
     def _planned_members(self) -> tuple[Member, ...]:
-        up = {n.id for n in self._state.roster if n.counts(self._state.view) and not n.leaving}
+        up = {n.id for n in self._state.roster if n.counts(self._state.view)}
         return tuple(Member(m.address, m.incarnation) for m in sorted(up))
 
     # --- closing -----------------------------------------------------------------------------

@@ -52,7 +52,8 @@ class Node:
     `unreached`: which members do not answer it, and since when. `told_ns`:
     when it was last sent a view. `dead`: seen to end, so that what is still
     in its socket proves nothing. `claimed_ns`: since when it waits for
-    another incarnation at its address to be alive or dead.
+    another incarnation at its address to be alive or dead. `closing_ns`: when
+    it was last asked to close, being the last member.
     """
 
     id: MemberId
@@ -73,6 +74,7 @@ class Node:
     dead: bool = False
     claimed_ns: int | None = None
     farewell_ms: int | None = None
+    closing_ns: int | None = None
     gauges: Gauges = field(default_factory=Gauges)
 
     def speak(self, now_ns: int) -> None:
@@ -128,9 +130,16 @@ class Roster:
         """Return what is known of an incarnation."""
         return self.nodes.get(member)
 
+    def connection_of(self, member: MemberId) -> int | None:
+        """Return on which connection an incarnation speaks."""
+        node = self.nodes.get(member)
+        return node.connection if node else None
+
     def connect(self, member: MemberId, connection: int, now_ns: int) -> Node:
         """Note that an incarnation speaks on a connection."""
         node = self.nodes.setdefault(member, Node(member))
+        if node.connection is not None:
+            self.connections.pop(node.connection, None)
         node.connection = connection
         node.speak(now_ns)
         node.acked_ns = node.proved_ns = now_ns

@@ -5,6 +5,10 @@ Invariants
       old one does (write aside, fsync, rename, fsync of the folder).
   J2  A journal that cannot be read is moved aside and said aloud; the master
       then starts as one that lost it: fresh locks wait for the longest lease.
+  J3  So it does where the journal is missing although there was one, which a
+      mark beside it tells. Only a folder without both is a new cluster's.
+  J4  A journal that could not be replaced is taken away: after a restart it
+      would be believed, and what it says is not so any more.
 Elsewhere: what it holds (lockcore.core.ledger).
 """
 
@@ -15,12 +19,18 @@ import json
 import logging
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lockcore.service.problems import ServiceProblem
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+MARK_TEXT: Final = (
+    "The master has kept its journal in {name}, beside this file.\n"
+    "If that is missing, a master that starts here lets nobody take a fresh lock for a minute,\n"
+    "since somebody may hold it. Delete this file too only if no node and no client of that time is left.\n"
+)
 
 _log = logging.getLogger(__name__)
 
@@ -30,8 +40,9 @@ class JournalFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._failing = False
+        self.mark = path.with_name(path.name + ".kept")
         self.lost = False
+        self._failing = False
 
     def read(self) -> dict[str, Any] | None:
         """Return what was last written, None where there is nothing to be read.
@@ -44,6 +55,7 @@ class JournalFile:
             text = self.path.read_bytes()
         except FileNotFoundError:
             self._probe()
+            self._miss()
             return None
         except OSError as error:
             raise self._problem(error) from None
@@ -56,6 +68,16 @@ class JournalFile:
             return journal
         self.move_aside("it is no JSON object")
         return None
+
+    def _miss(self) -> None:
+        """Tell a journal that is gone from one that never was (J3)."""
+        self.lost = self.mark.exists()
+        if self.lost:
+            _log.warning(
+                "the master's journal %s is missing, though there was one: fresh locks wait for the longest "
+                "lease, since some may be held that nobody knows of",
+                self.path,
+            )
 
     def move_aside(self, why: str) -> None:
         """Keep a journal that is of no use under another name (J2)."""
@@ -72,9 +94,10 @@ class JournalFile:
         )
 
     def write(self, journal: dict[str, Any]) -> bool:
-        """Replace the journal (J1); say whether that worked. Never raises."""
+        """Replace the journal (J1), or take it away (J4); say whether it was replaced. Never raises."""
         draft = self.path.with_name(self.path.name + ".new")
         try:
+            self._make_mark()
             with draft.open("w", encoding="utf-8") as file:
                 json.dump(journal, file, separators=(",", ":"))
                 file.flush()
@@ -83,12 +106,36 @@ class JournalFile:
             _sync_folder(self.path.parent)
         except OSError as error:
             if not self._failing:
-                # Going on is safe: a master that restarts with an old journal learns from its nodes that it is old.
+                # Going on is safe: a master that finds no journal takes everything as lost.
                 _log.error("cannot write the master's journal %s (%s): free some space", self.path, error.strerror)
             self._failing = True
+            self._supersede()
             return False
         self._failing = False
         return True
+
+    def _make_mark(self) -> None:
+        if self.mark.exists():
+            return
+        with self.mark.open("w", encoding="utf-8") as file:
+            file.write(MARK_TEXT.format(name=self.path.name))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _supersede(self) -> None:
+        """Keep the old journal under a name where no master reads it (J4)."""
+        try:
+            self.path.replace(self.path.with_name(self.path.name + ".superseded"))
+            _sync_folder(self.path.parent)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            _log.critical(
+                "the master's journal %s is out of date and can be neither written nor moved (%s): "
+                "delete it before the master is started again",
+                self.path,
+                error.strerror,
+            )
 
     def _probe(self) -> None:
         """Find out now, not at the first view, whether the folder can be written to."""

@@ -89,10 +89,12 @@ class MasterServer:
     def _load(self) -> MasterCore:
         journal = self._journal.read()
         try:
-            return MasterCore(self._config, journal, clock.now(), unknown_past=self._journal.lost)
+            return MasterCore(
+                self._config, journal, clock.now(), unknown_past=self._journal.lost, boot_id=clock.boot_id()
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             self._journal.move_aside(f"{type(error).__name__} in its content")
-            return MasterCore(self._config, None, clock.now(), unknown_past=True)
+            return MasterCore(self._config, None, clock.now(), unknown_past=True, boot_id=clock.boot_id())
 
     async def stop(self) -> None:
         """Stop serving; nodes go on for their node lease, and come to the next master."""

@@ -59,7 +59,7 @@ class MasterService:
             register = decode_node_message(first)
             if not isinstance(register, Register):
                 raise CodecError("a node's first message is its Register")  # noqa: TRY301 - answered like any other
-            self._shell.register(number, register)
+            self._shell.give(FromNode(number, register))
             await outbox.serve(context, lambda data: self._take(number, data))
         except CodecError as error:
             _log.warning("a node's message cannot be read, its connection is closed: %s", error)

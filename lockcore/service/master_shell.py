@@ -4,8 +4,6 @@ Invariants
   M1  The journal is written before any later effect of a step is carried out.
   M2  An exception in one step or effect is logged and counted; the master
       goes on.
-  M3  One incarnation speaks on one connection: a newer one ends the older,
-      so that a node which was replaced notices and registers again.
 Elsewhere: decisions (lockcore.core.master), streams (master_services).
 """
 
@@ -16,13 +14,12 @@ import logging
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from lockcore.core.limits import NS_PER_MS
+from lockcore.core.limits import NS_PER_MS, NS_PER_S
 from lockcore.core.messages import (
     Closed,
     ConnectionLost,
     Disconnect,
     Emit,
-    FromNode,
     MasterEffect,
     MasterInput,
     Persist,
@@ -39,13 +36,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lockcore.core.master import MasterCore
-    from lockcore.core.messages import Register
-    from lockcore.core.view import MemberId, View
+    from lockcore.core.view import View
     from lockcore.service.journal_file import JournalFile
     from lockcore.service.own_facts import OwnFacts
 
 TICK_GAP_NS: Final = 5 * NS_PER_MS
 """A timer never fires sooner: a core that asks for the past must not keep the loop from everybody else."""
+WRITE_AGAIN_NS: Final = NS_PER_S
+"""After a journal that could not be written; until it is, a restart costs a grace everywhere."""
 
 _log = logging.getLogger(__name__)
 
@@ -60,11 +58,12 @@ class MasterShell:
         self._journal = journal
         self._facts = facts
         self._connections: dict[int, Outbox] = {}
-        self._speakers: dict[MemberId, int] = {}
         self._numbers = count(1)
         self._subscribers: list[Callable[[View, bool], None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at_ns = 0
+        self._unwritten: dict[str, object] | None = None
+        self._write_again_ns = 0
 
     def connect(self) -> tuple[int, Outbox]:
         """Number a node's connection; return it and where its messages wait."""
@@ -72,18 +71,8 @@ class MasterShell:
         outbox = self._connections[number] = Outbox()
         return number, outbox
 
-    def register(self, number: int, message: Register) -> None:
-        """Pass on who speaks on a connection; end another one of the same incarnation (M3)."""
-        older = self._connections.get(self._speakers.get(message.member, 0))
-        self._speakers[message.member] = number
-        self.give(FromNode(number, message))
-        if older is not None:
-            _log.warning("%s has registered again: its older connection ends", message.member.address)
-            older.close()
-
     def disconnect(self, number: int) -> None:
         """Say that a node's connection has ended."""
-        self._speakers = {member: speaker for member, speaker in self._speakers.items() if speaker != number}
         if self._connections.pop(number, None) is not None:
             self.give(ConnectionLost(number))
 
@@ -125,13 +114,19 @@ class MasterShell:
                 if outbox is not None:
                     outbox.close()
             case Persist(journal):
-                self._journal.write(journal)
+                self._write(journal)
             case Publish(view, settled):
                 self._publish(view, settled=settled)
             case Emit(event):
                 self._facts.append((event,))
             case Closed():
                 self.closed.set()
+
+    def _write(self, journal: dict[str, object]) -> None:
+        """Write the journal, or keep it until it can be written."""
+        written = self._journal.write(journal)
+        self._unwritten = None if written else journal
+        self._write_again_ns = clock.boot_ns() + WRITE_AGAIN_NS
 
     def _publish(self, view: View, *, settled: bool) -> None:
         what = "settled" if settled else f"published: {len(view.up)} of {len(view.members)} members up"
@@ -151,4 +146,6 @@ class MasterShell:
 
     def _tick(self) -> None:
         self._timer = None
+        if self._unwritten is not None and clock.boot_ns() >= self._write_again_ns:
+            self._write(self._unwritten)
         self.give(Tick())

@@ -11,6 +11,7 @@ Elsewhere: the real client (lockcore.client), the verdict (history).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lockcore.core.messages import FindOwner, Granted, Lock, Operation, OwnerIs, Refused, Released, Result, Unlock
@@ -24,32 +25,51 @@ if TYPE_CHECKING:
 
     Then = Callable[[Call | None, Result | None], None]
 
-GIVE_UP_MS = 1_500
 TTLS_MS = (800, 2_000, 5_000)
-WRITERS, AFTERTHOUGHTS = 0.3, 0.25
-"""How many of the holds write to their register; how many releases are followed by a look back."""
+
+
+@dataclass(slots=True)
+class Habits:
+    """How the clients of a run behave. Shares are of 1, delays in milliseconds.
+
+    `ask_primary`: how often they ask the primary, else anybody;
+    `idle`: how often who holds a lock lets its lease run out.
+    """
+
+    keys: list[str]
+    ttls_ms: tuple[int, ...] = TTLS_MS
+    holds_ms: tuple[int, ...] = (0, 50, 700, 4_000)
+    rests_ms: tuple[float, float] = (1.0, 100.0)
+    retry_ms: float = 400.0
+    patience_ms: int = 1_500
+    ask_primary: float = 0.7
+    look_back: float = 0.25
+    write: float = 0.3
+    idle: float = 0.0
 
 
 class SimClient:
     """One client that works on one key at a time.
 
     Args:
-        keys: what it takes in turn, by the world's chance.
+        habits: how it behaves, by the world's chance.
         stop_ns: when it stops acquiring (true time).
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - who, on what, where it is written down, until when
-        self, world: World, name: str, keys: list[str], history: History, registers: Registers, stop_ns: int
+    def __init__(  # noqa: PLR0913, PLR0917 - who, how, where it is written down, until when
+        self, world: World, name: str, habits: Habits, history: History, registers: Registers, stop_ns: int
     ) -> None:
         """Start working soon."""
         self.registers = registers
         self.world = world
         self.name = name
-        self.keys = keys
+        self.habits = habits
         self.history = history
         self.stop_ns = stop_ns
         self.key = ""
         self.token = ""
+        self.owner = ""
+        self.times = 0
         self.generation = 0
         self.ttl_ms = 0
         self.until_ns = 0
@@ -63,22 +83,27 @@ class SimClient:
         if self.world.now_ns >= self.stop_ns:
             return
         chance = self.world.random
-        self.key = chance.choice(self.keys)
+        self.key = chance.choice(self.habits.keys)
         self.token = ""
-        self.ttl_ms = chance.choice(TTLS_MS)
-        self._call(Did.ACQUIRE, Lock(self.key, self.ttl_ms, self.name), self._acquired)
+        self.times += 1
+        self.owner = f"{self.name}/{self.times}"
+        self.ttl_ms = chance.choice(self.habits.ttls_ms)
+        self._call(Did.ACQUIRE, Lock(self.key, self.ttl_ms, self.owner), self._acquired)
 
     def _acquired(self, call: Call | None, result: Result | None) -> None:
         if call is None or not isinstance(result, Granted):
-            self.world.after(self.world.random.uniform(5, 400), self.begin)
+            self.world.after(self.world.random.uniform(5, self.habits.retry_ms), self.begin)
             return
         self.generation = result.generation
         self._take(call, result)
-        hold_ms = self.world.random.choice((0, 50, 700, 4_000))
+        hold_ms = self.world.random.choice(self.habits.holds_ms)
         self.release_ns = self.world.now_ns + hold_ms * 1_000_000
-        if self.world.random.random() < WRITERS:
+        if self.world.random.random() < self.habits.write:
             self._write(self.key, self.generation)
-        self._next()
+        if self.world.random.random() < self.habits.idle:
+            self.world.after(self.ttl_ms, self.begin)
+        else:
+            self._next()
 
     def _take(self, call: Call, result: Granted) -> None:
         self.token = result.token
@@ -99,7 +124,7 @@ class SimClient:
         if self.world.now_ns >= self.until_ns:
             self.begin()  # lost: it knows by its own clock
             return
-        operation = Lock(self.key, self.ttl_ms, self.name, self.token)
+        operation = Lock(self.key, self.ttl_ms, self.owner, self.token)
         self._call(Did.RENEW, operation, self._renewed, patience_ms=self.ttl_ms / 6)
 
     def _renewed(self, call: Call | None, result: Result | None) -> None:
@@ -117,8 +142,8 @@ class SimClient:
 
     def _released(self, _call: Call | None, result: Result | None) -> None:
         chance = self.world.random
-        wait_ms = chance.uniform(1, 100)
-        if isinstance(result, Released) and chance.random() < AFTERTHOUGHTS:
+        wait_ms = chance.uniform(*self.habits.rests_ms)
+        if isinstance(result, Released) and chance.random() < self.habits.look_back:
             self.world.after(chance.choice((0, 30, 900)), self._look_back)
         else:
             self.world.after(wait_ms, self.begin)
@@ -126,12 +151,12 @@ class SimClient:
     def _look_back(self) -> None:
         """Show the old token again, or ask who holds the lock: the release must stay one."""
         if self.world.random.random() < 0.5:  # noqa: PLR2004 - a coin
-            self._call(Did.RENEW, Lock(self.key, self.ttl_ms, self.name, self.token), self._looked_back)
+            self._call(Did.RENEW, Lock(self.key, self.ttl_ms, self.owner, self.token), self._looked_back)
         else:
             self._call(Did.FIND, FindOwner(self.key), self._looked_back)
 
     def _looked_back(self, _call: Call | None, _result: Result | None) -> None:
-        self.world.after(self.world.random.uniform(1, 100), self.begin)
+        self.world.after(self.world.random.uniform(*self.habits.rests_ms), self.begin)
 
     # --- the register -------------------------------------------------------------------
 
@@ -152,7 +177,8 @@ class SimClient:
 
     # --- asking -----------------------------------------------------------------------
 
-    def _call(self, did: Did, operation: Operation, then: Then, patience_ms: float = GIVE_UP_MS) -> None:
+    def _call(self, did: Did, operation: Operation, then: Then, patience_ms: float = 0.0) -> None:
+        patience_ms = patience_ms or self.habits.patience_ms
         call = Call(self.name, did, self.key, self.world.now_ns, self.ttl_ms)
         if did in (Did.RENEW, Did.UNLOCK):
             call.generation = self.generation
@@ -174,13 +200,13 @@ class SimClient:
         self.world.after(patience_ms, lambda: done(None))
 
     def _somewhere(self) -> str | None:
-        """Choose the primary mostly, and any node sometimes."""
+        """Choose the primary in the newest view, or any node."""
         living = [n.address for n in self.world.nodes.values() if n.alive]
         if not living:
             return None
         view = self.world.views[-1] if self.world.views else None
         primary = view.ring.primary(self.key) if view else None
-        if primary in living and self.world.random.random() < 0.7:  # noqa: PLR2004 - a share
+        if primary in living and self.world.random.random() < self.habits.ask_primary:
             return primary
         return self.world.random.choice(sorted(living))
 

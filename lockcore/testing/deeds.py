@@ -1,4 +1,4 @@
-"""Rules over what nodes did: I3, I4, I6, I7 and I9.
+"""Rules over what nodes did: I3, I4, I6, I7, I9 and I12.
 
 Each takes deeds in the order of true time and returns what contradicts what.
 A deed is a decision; it counts as acknowledged when its answer left the node.
@@ -30,6 +30,7 @@ def check_deeds(deeds: Sequence[Deed]) -> list[Violation]:
         *_revived(deeds, acknowledged),
         *_views(deeds),
         *_leases(deeds),
+        *_pairs(deeds),
     ]
 
 
@@ -163,3 +164,26 @@ def _leases(deeds: Iterable[Deed]) -> list[Violation]:
             text = f"{deed.node} decided {deed.what} of {deed.key} {-deed.left_ns / 1e6:.3f} ms past its node lease"
             found.append(Violation("I9", text, (deed,)))
     return found
+
+
+def _pairs(deeds: Iterable[Deed]) -> list[Violation]:
+    """I12: what a client is told of has been accepted, as it is or newer, by a second node in the same view."""
+    found = []
+    taken: dict[str, list[Deed]] = {}
+    alone: Deed | None = None
+    for deed in deeds:
+        if deed.what is Act.ACCEPTED:
+            taken.setdefault(deed.key, []).append(deed)
+        elif deed.what is Act.ALONE:
+            alone = deed
+        elif deed.what in (Act.ACKNOWLEDGED, Act.FREED):
+            if alone is not None and alone.order == deed.order and alone.key == deed.key:
+                continue
+            if not any(_backs(other, deed) for other in reversed(taken.get(deed.key, ()))):
+                text = f"{deed.key}: {deed.node} told of {deed.order}, which no other node has in view {deed.view}"
+                found.append(Violation("I12", text, (deed,)))
+    return found
+
+
+def _backs(other: Deed, deed: Deed) -> bool:
+    return other.view == deed.view and other.incarnation != deed.incarnation and other.order >= deed.order

@@ -10,35 +10,49 @@ Elsewhere: the world it is done to (world), one seed (simulate), one fault (sing
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lockcore.testing.network import Clock
+from lockcore.testing.triggers import INSTANTS, Trigger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lockcore.testing.network import Link
     from lockcore.testing.world import World
 
-ADDRESSES = ("a:1", "b:2", "c:3", "d:4")
-KEYS = 12
+ADDRESSES = ("a:1", "b:2", "c:3", "d:4", "e:5")
 SHARE = 0.35
 """How likely a seed knows a kind of fault at all."""
+AIMED = 0.5
+"""How many strikes wait for an interesting instant, and hit who takes part in it."""
 
 
 class Faults:
-    """A swarm: each seed draws which kinds of fault it knows at all."""
+    """A swarm: each seed draws which kinds of fault it knows at all.
 
-    def __init__(self, world: World, until_ns: int) -> None:
+    Args:
+        until_ns: when it stops striking (true time).
+        keys: whose owners may die together.
+        share: how likely it knows a kind.
+    """
+
+    def __init__(self, world: World, until_ns: int, keys: list[str], share: float = SHARE) -> None:
         """Know a world; do nothing to it yet."""
         self.world = world
         self.until_ns = until_ns
+        self.keys = keys
+        self.share = share
+        self.first_ns = until_ns
+        self.hit: tuple[str, ...] = ()
         self.log: list[str] = []
         self.kinds: list[Callable[[], str]] = []
 
     def begin(self) -> None:
         """Draw the kinds, and strike again and again."""
         chance = self.world.random
-        self.kinds = [k for k in (*self.single(), *self.several()) if chance.random() < SHARE]
+        self.kinds = [k for k in (*self.single(), *self.several()) if chance.random() < self.share]
         if self.master_forgets in self.kinds and self.master_clock_back in self.kinds:
             self.kinds.remove(chance.choice((self.master_forgets, self.master_clock_back)))
         if self.kinds:
@@ -58,23 +72,43 @@ class Faults:
         return [self.double, self.pause_all, self.crash_all, self.master_forgets]
 
     def strike(self) -> None:
-        """Do one fault, and come back."""
+        """Do one fault, or have it done at an instant, and come back."""
         if self.world.now_ns >= self.until_ns:
             return
-        self.do(self.world.random.choice(self.kinds))
-        self.world.after(self.world.random.choice((5, 80, 700, 2_500)), self.strike)
+        chance = self.world.random
+        kind = chance.choice(self.kinds)
+        if chance.random() < AIMED:
+            self.at(chance.choice(INSTANTS), chance.choice((1, 1, 2, 5)), kind, chance.choice((0.0, 0.5, 5.0, 40.0)))
+        else:
+            self.do(kind)
+        self.world.after(chance.choice((5, 80, 700, 2_500)), self.strike)
 
-    def do(self, kind: Callable[[], str]) -> None:
+    def at(self, instant: str, count: int, kind: Callable[[], str], late_ms: float = 0.0) -> None:
+        """Do a fault when the `count`-th message of a kind leaves; it hits who sent it or is to get it."""
+
+        def act(source: str, target: str) -> None:
+            if self.world.now_ns < self.until_ns:
+                self.hit = (source, target)
+                self.do(kind, f"at {instant} {source} > {target}: ")
+                self.hit = ()
+
+        self.world.triggers.append(Trigger(instant, count, act, late_ms))
+
+    def do(self, kind: Callable[[], str], when: str = "") -> None:
         """Do a fault and write it down."""
-        what = kind()
+        self.first_ns = min(self.first_ns, self.world.now_ns)
+        what = when + kind()
         self.log.append(f"{self.world.now_ns / 1e9:.3f} {what}")
         self.world.note("faults", "do", "", what)
 
-    def _living(self) -> list[str]:
+    def living(self) -> list[str]:
+        """Return who lives."""
         return sorted(n.address for n in self.world.nodes.values() if n.alive)
 
     def _one(self) -> str:
-        return self.world.random.choice(self._living() or list(ADDRESSES[:1]))
+        living = self.living()
+        aimed = [a for a in self.hit if a in living]
+        return self.world.random.choice(aimed or living or list(ADDRESSES[:1]))
 
     def _coin(self) -> bool:
         return self.world.random.random() < 0.5  # noqa: PLR2004 - a coin
@@ -111,13 +145,46 @@ class Faults:
     def double(self) -> str:
         """Both owners of a key die, at once or nearly so."""
         view = self.world.views[-1] if self.world.views else None
-        owners = view.ring.owners(f"key-{self.world.random.randrange(KEYS)}") if view else (None, None)
+        owners = view.ring.owners(self.world.random.choice(self.keys)) if view else (None, None)
         done = [self._kill(a, (200, 1_500, 4_000), seen=self._coin()) for a in owners if a is not None]
         return f"both owners: {'; '.join(done)}"
 
+    def double_apart(self) -> str:
+        """Both owners of a key die, the second before the first one's death has settled."""
+        gap_ms = self.world.random.choice((1.0, 30.0, 400.0, 1_200.0))
+        view = self.world.views[-1] if self.world.views else None
+        owners = view.ring.owners(self.world.random.choice(self.keys)) if view else ()
+        for number, address in enumerate(a for a in owners if a is not None):
+            seen = self._coin()
+            kill = partial(self._kill, address, (300, 1_500), seen=seen)
+            self.world.after(number * gap_ms, partial(self.do, kill))
+        return f"both owners within {gap_ms:.0f} ms"
+
+    def kill_late(self) -> str:
+        """SIGKILL, seen by a supervisor; back late."""
+        return self._kill(self._one(), (4_000,), seen=True)
+
+    def hang_up(self) -> str:
+        """A node's stream to the master ends; it has another one soon."""
+        node = self.world.nodes[self._one()]
+        if node.connection is not None:
+            self.world.hang_up(node, node.connection)
+        return f"stream of {node.address} ends"
+
+    def cut_for(self, source: str, target: str, duration_ms: float) -> str:
+        """Two parties cannot reach each other for a time."""
+        self.world.cut(source, target)
+        self.world.after(duration_ms, lambda: self.world.mend(source, target))
+        return f"cut {source} <> {target} {duration_ms:.0f} ms"
+
+    def miss_views(self, address: str, duration_ms: float) -> str:
+        """A node is sent views that never arrive, on a stream that goes on."""
+        self.world.deaf_until_ns[address] = self.world.now_ns + int(duration_ms * 1_000_000)
+        return f"{address} misses views for {duration_ms:.0f} ms"
+
     def crash_all(self) -> str:
         """Every node dies, and half of the times the master too."""
-        done = [self._kill(address, (300, 2_000), seen=self._coin()) for address in self._living()]
+        done = [self._kill(address, (300, 2_000), seen=self._coin()) for address in self.living()]
         if self._coin():
             done.append(self.restart_master())
         return f"everybody: {'; '.join(done)}"
@@ -172,7 +239,7 @@ class Faults:
 
     def cut_one_way(self) -> str:
         """One direction is lost."""
-        others = ["master", *self._living()]
+        others = ["master", *self.living()]
         pair = (self._one(), self.world.random.choice(others))
         return self._cut(*(pair if self._coin() else pair[::-1]), both=False)
 
@@ -193,7 +260,7 @@ class Faults:
 
     def leave(self) -> str:
         """A node says goodbye and comes back."""
-        living = self._living()
+        living = self.living()
         if len(living) > 1:
             address = self._one()
             self.world.leave(address)
@@ -203,7 +270,7 @@ class Faults:
 
     def pause_all(self) -> str:
         """All nodes stop and wake one after the other: what queued up arrives in bursts."""
-        return "; ".join(self._pause_one(a, self.world.random.uniform(300, 3_500)) for a in self._living())
+        return "; ".join(self._pause_one(a, self.world.random.uniform(300, 3_500)) for a in self.living())
 
     def clock_step(self) -> str:
         """The wall clock of a node jumps."""
@@ -221,7 +288,7 @@ class Faults:
 
     def master_forgets(self) -> str:
         """The master dies and starts again without its journal."""
-        if not self._living():
+        if not self.living():
             return "master restart put off: nobody could tell it what was"
         self.world.kill_master()
         delay_ms = self.world.random.choice((50, 1_000, 3_000))
@@ -240,28 +307,37 @@ class Faults:
         self.world.master_clock.wall_ns -= 3_600 * 1_000_000_000
         return "master wall clock an hour back"
 
-    def slow(self) -> str:
-        """Nothing is lost, and everything takes its time: what is short otherwise, as a handover, is long."""
-        link = self.world.default_link
-        link.delay_ms = (5.0, self.world.random.choice((80.0, 400.0)))
+    def _some_links(self) -> list[Link]:
+        """Return the links between nodes, of clients, or both; those of the master rarely."""
+        world = self.world
+        pairs = [[world.default_link], [world.client_link], [world.default_link, world.client_link]]
+        return world.random.choice((*pairs, [world.default_link, world.client_link, world.master_link]))
+
+    def _for_a_while(self, links: list[Link], duration_ms: float) -> None:
+        before = [link.delay_ms for link in links]
 
         def calm() -> None:
-            link.delay_ms = (0.2, 2.0)
+            for link, delay_ms in zip(links, before, strict=True):
+                link.drop = link.duplicate = 0.0
+                link.delay_ms = delay_ms
 
-        self.world.after(2_500, calm)
+        self.world.after(duration_ms, calm)
+
+    def slow(self) -> str:
+        """Nothing is lost, and everything takes its time: what is short otherwise, as a handover, is long."""
+        links = self._some_links()
+        self._for_a_while(links, 2_500)
+        for link in links:
+            link.delay_ms = (5.0, self.world.random.choice((80.0, 400.0)))
         return "slow links"
 
     def lossy(self) -> str:
         """Messages are lost, doubled and late for a while."""
-        link = self.world.default_link
-        link.drop, link.duplicate = 0.05, 0.05
-        link.delay_ms = (0.1, self.world.random.choice((5.0, 60.0)))
-
-        def calm() -> None:
-            link.drop = link.duplicate = 0.0
-            link.delay_ms = (0.2, 2.0)
-
-        self.world.after(1_500, calm)
+        links = self._some_links()
+        self._for_a_while(links, 1_500)
+        for link in links:
+            link.drop, link.duplicate = self.world.random.choice((0.05, 0.3)), self.world.random.choice((0.05, 0.3))
+            link.delay_ms = (0.1, self.world.random.choice((5.0, 60.0)))
         return "lossy links"
 
 

@@ -124,4 +124,4 @@ class Timeline:
         return self.links.get((source, target), self.default_link)
 
     def _own_link(self, source: str, target: str) -> Link:
-        return self.links.setdefault((source, target), Link(self.default_link.delay_ms))
+        return self.links.setdefault((source, target), Link(self._link(source, target).delay_ms))

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lockcore.testing.deeds import back_after_release
-from lockcore.testing.record import Act, Did, Violation
+from lockcore.testing.record import Act, Deed, Did, Violation
 
 if TYPE_CHECKING:
+    from lockcore.core.leases import Lease
     from lockcore.testing.history import History
     from lockcore.testing.world import World
 
@@ -48,21 +49,27 @@ def agreement(world: World) -> list[Violation]:
     view = world.master.view if world.master else None
     if view is None:
         return [Violation("I8", "the master has no view")]
-    tables = {
-        n.address: {le.key: le for le in n.core.leases() if le.live(n.clock.boot(world.now_ns))}
-        for n in world.nodes.values()
-        if n.alive
-    }
+    tables = {n.address: {le.key: le for le in n.core.leases()} for n in world.nodes.values() if n.alive}
     for address, table in tables.items():
         for key, lease in table.items():
-            primary, backup = view.ring.owners(key)
-            if address == primary and backup is not None:
-                copy = tables[backup].get(key)
-                left_ns = lease.expires_ns - world.nodes[address].clock.boot(world.now_ns)
-                if left_ns > FRESH_NS and (copy is None or copy.order != lease.order):
+            now_ns = world.nodes[address].clock.boot(world.now_ns)
+            if not lease.live(now_ns + FRESH_NS) or not world.witness.custody.may_be_held(lease):
+                continue
+            owners = view.ring.owners(key)
+            if address not in owners:
+                found.append(_seen(world, address, lease, f"{address} is neither primary nor backup, and has it"))
+            for other in {a for a in owners if a is not None and a != address}:
+                copy = tables[other].get(key)
+                if copy is None or copy.order != lease.order:
                     theirs = copy.order if copy else "nothing"
-                    found.append(Violation("I8", f"{key}: primary {address} has {lease.order}, {backup} has {theirs}"))
+                    found.append(_seen(world, address, lease, f"{address} has {lease.order}, {other} has {theirs}"))
     return found
+
+
+def _seen(world: World, address: str, lease: Lease, text: str) -> Violation:
+    incarnation = world.nodes[address].core.member.incarnation
+    deed = Deed(world.now_ns, address, incarnation, Act.SEEN, lease.key, lease.generation, lease.seq)
+    return Violation("I8", f"{lease.key}: {text}", (deed,))
 
 
 def counts_of(world: World, history: History) -> dict[str, int]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lockcore.core.messages import RETRYABLE, Code, Granted, Lock, Refused, Result
-from lockcore.testing.clients import SimClient, note
+from lockcore.testing.clients import Habits, SimClient, note
 from lockcore.testing.faults import Faults
 from lockcore.testing.history import History, check
 from lockcore.testing.outcome import Verdict, agreement, converge, counts_of, trace_of
@@ -113,8 +113,8 @@ def _run(seed: int, *, tape: bool) -> Verdict:
     world.run_until(lambda: all(h.token for h in holders))
     stop_ns = world.now_ns + (FAULT_MS + LAST_MS // 4) * 1_000_000
     for i in range(STRANGERS):
-        SimClient(world, f"client-{i}", [*keys, "free-0", "free-1"], history, registers, stop_ns)
-    faults = Faults(world, world.now_ns + FAULT_MS * 1_000_000)
+        SimClient(world, f"client-{i}", Habits([*keys, "free-0", "free-1"]), history, registers, stop_ns)
+    faults = Faults(world, world.now_ns + FAULT_MS * 1_000_000, keys)
     kind = world.random.choice(faults.single())
     world.after(world.random.uniform(300, 2_000), lambda: faults.do(kind))
     world.run_ms(FAULT_MS)
@@ -127,7 +127,7 @@ def _run(seed: int, *, tape: bool) -> Verdict:
         holder.done = True
     world.run_ms(PATIENCE_MS)
     violations += agreement(world)
-    violations = [*check(history), *violations]
+    violations = [*check(history), *world.witness.found, *violations]
     verdict = Verdict(seed, violations, trace_of(world, history), counts_of(world, history), faults.log)
     verdict.counts[f"fault {kind.__name__}"] = 1
     verdict.counts["locks kept"] = sum(1 for h in holders if not _kept(h, converged_ns))

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from lockcore.core.config import MasterConfig, NodeConfig
 from lockcore.core.limits import NS_PER_MS
-from lockcore.core.messages import Instant
-from lockcore.testing.network import Clock, Timeline
+from lockcore.core.messages import Instant, PeerBatch
+from lockcore.testing.network import Clock, Link, Timeline
 from lockcore.testing.shared import SharedRing
+from lockcore.testing.triggers import Trigger, kind_of
 from lockcore.testing.witness import Witness
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ MASTER = "master"
 CLIENT = "client"
 TAPE_MAX = 200_000
 """Notes kept of one run: more than any seed makes, and a bound all the same."""
+ECHOED = 0.3
+"""How many of the batches come again where there is an echo."""
 
 
 @dataclass(slots=True, eq=False)
@@ -74,6 +78,10 @@ class Note:
 class Stage(Timeline):
     """Parties and links. Every random choice comes from `random`.
 
+    Links of clients, of the master and between nodes (`default_link`) have
+    their own delays. `echo_ms`: how late batches between nodes come a second
+    time, if they do.
+
     Args:
         tape: keep notes of all messages; for runs that are shown to people.
     """
@@ -96,6 +104,9 @@ class Stage(Timeline):
         self.facts: list[Happened] = []
         self.views: list[View] = []
         self.witness = Witness(self)
+        self.client_link, self.master_link = Link(), Link()
+        self.triggers: list[Trigger] = []
+        self.echo_ms: tuple[float, float] | None = None
         self.tape: deque[Note] | None = deque(maxlen=TAPE_MAX) if tape else None
         self._ids = count(1)
         self._incarnations = count(1)
@@ -133,6 +144,8 @@ class Stage(Timeline):
         """Put a message on a link: it arrives later, twice, or never."""
         link = self._link(source, target)
         stream = MASTER in (source, target)
+        if self.triggers:
+            self._spring(source, target, what)
         if link.cut or (link.drop and self.random.random() < link.drop):
             self.note(source, "lost", target, what)
             if stream:
@@ -150,6 +163,26 @@ class Stage(Timeline):
                 at_ns = max(at_ns, self._last_delivery.get((source, target), 0))
                 self._last_delivery[source, target] = at_ns
             self._at(at_ns, deliver)
+
+        if self.echo_ms is not None and isinstance(what, PeerBatch) and self.random.random() < ECHOED:
+            self.after(self.random.uniform(*self.echo_ms), deliver)
+
+    def _link(self, source: str, target: str) -> Link:
+        known = self.links.get((source, target))
+        if known is not None:
+            return known
+        if MASTER in (source, target):
+            return self.master_link
+        return self.client_link if CLIENT in (source, target) else self.default_link
+
+    def _spring(self, source: str, target: str, what: object) -> None:
+        """Have happen what was to happen at this message."""
+        kind = kind_of(what)
+        for trigger in [t for t in self.triggers if t.kind == kind]:
+            trigger.left -= 1
+            if trigger.left <= 0:
+                self.triggers.remove(trigger)
+                self.after(trigger.late_ms, partial(trigger.action, source, target))
 
     def _noted(self, source: str, target: str, what: Any, deliver: Callable[[], None]) -> Callable[[], None]:
         def arrive() -> None:

@@ -1,11 +1,11 @@
 """Who watches the nodes of a world from outside, and writes down what they do.
 
 It sees what goes into a core and what comes out of it, and stands before the
-four moves of its lease table. It counts the node lease by itself, from the
+five moves of its lease table. It counts the node lease by itself, from the
 heartbeats that it saw leave and the acknowledgements that it saw arrive. The
 core does not know of it.
 
-Elsewhere: what is wrong with what was seen (deeds).
+Elsewhere: what is wrong with what was seen (deeds; at once: custody, membership).
 """
 
 from __future__ import annotations
@@ -24,16 +24,22 @@ from lockcore.core.messages import (
     HeartbeatAck,
     NodeEffect,
     NodeInput,
+    Outcome,
     Reply,
     SendMaster,
     SendPeer,
     ViewUpdate,
 )
 from lockcore.core.ring import position_of
-from lockcore.testing.record import Act, Deed
+from lockcore.testing.custody import Custody
+from lockcore.testing.membership import Membership
+from lockcore.testing.record import Act, Deed, Violation
 
 if TYPE_CHECKING:
+    from lockcore.core.events import Event
     from lockcore.core.leases import Lease, LeaseTable
+    from lockcore.core.messages import LeaseRecord
+    from lockcore.core.tokens import TokenClaims
     from lockcore.core.view import View
     from lockcore.testing.stage import SimNode, Stage
 
@@ -61,6 +67,9 @@ class Witness:
         """Look at nothing yet."""
         self.stage = stage
         self.deeds: list[Deed] = []
+        self.custody = Custody(stage)
+        self.membership = Membership(stage.node_config.node_lease_ms, stage)
+        self._disagreed: list[Violation] = []
         self._lives: dict[int, _Life] = {}
         self._granted: dict[str, Deed] = {}
         self._acknowledged: set[tuple[str, int, int]] = set()
@@ -72,11 +81,17 @@ class Witness:
         self._write(life, Act.STARTED, view=newest)
         self._stand_before(life, node.core._state.table)  # noqa: SLF001 - a witness, no part of the rules
 
+    @property
+    def found(self) -> list[Violation]:
+        """What was wrong at once."""
+        return [*self.membership.found, *self.custody.found, *self._disagreed]
+
     def hear(self, node: SimNode, given: NodeInput) -> None:
         """Look at an input before the node takes it."""
+        life = self._lives[node.core.member.incarnation]
+        self.custody.hear(node, given, life.until_ns - node.clock.boot(self.stage.now_ns))
         match given:
             case FromMaster(HeartbeatAck() as ack):
-                life = self._lives[node.core.member.incarnation]
                 sent_ns = life.sent_ns.pop(ack.number, None)
                 if sent_ns is not None and ack.view <= life.view:
                     lease_ns = self.stage.node_config.node_lease_ms * NS_PER_MS
@@ -85,6 +100,12 @@ class Witness:
     def see(self, node: SimNode, given: NodeInput, effects: list[NodeEffect]) -> None:
         """Look at what came of an input."""
         life = self._lives[node.core.member.incarnation]
+        if isinstance(given, FromMaster) and isinstance(given.message, ViewUpdate):
+            view = node.core.view
+            if view is not None and view.number != life.view:
+                life.view = view.number
+                self._write(life, Act.ADOPTED)
+        self.custody.see(node, effects)
         for effect in effects:
             match effect:
                 case SendMaster(Heartbeat() as beat):
@@ -92,21 +113,50 @@ class Witness:
                 case Reply(_, Granted() as result) | SendPeer(_, ForwardReply(_, _, Granted() as result)):
                     self._acknowledge(life, result)
                 case Emit(event) if event.kind in SEEN:
-                    what = SEEN[event.kind]
-                    if what is not Act.FREED and self._owes_grace(node, event.key):
-                        what = Act.RECOVERED
-                    self._write(life, what, (event.key, event.generation, event.seq))
-        if isinstance(given, FromMaster) and isinstance(given.message, ViewUpdate):
-            view = node.core.view
-            if view is not None and view.number != life.view:
-                life.view = view.number
-                self._write(life, Act.ADOPTED)
+                    self._fact(life, event)
 
     def publish(self, view: View) -> None:
         """Look at a view that the master publishes."""
         self.deeds.append(Deed(self.stage.now_ns, "master", 0, Act.PUBLISHED, view=view.number))
+        self.membership.publish(view)
+
+    def look_round(self, view: View) -> None:
+        """I8: when all have settled, both of a pair know every state that was acknowledged of a live lock."""
+        for node in self.stage.nodes.values():
+            now_ns = node.clock.boot(self.stage.now_ns)
+            here = node.alive and view.is_up(node.core.member)
+            for lease in [le for le in node.core.leases() if le.serving and le.live(now_ns)] if here else []:
+                deed = self.custody.newest.get(lease.key)
+                primary, backup = view.ring.owners_at(lease.position)
+                other = self.stage.nodes.get(backup or "")
+                if primary != node.address or other is None or not other.alive:
+                    continue
+                if deed is None or not self.custody.may_be_held(lease):
+                    continue
+                if not view.is_up(other.core.member):
+                    continue  # a new life, of which the master does not know yet
+                copy = other.core._state.table.get(lease.key)  # noqa: SLF001 - a witness, no part of the rules
+                if deed.generation == lease.generation and (copy is None or copy.order < deed.order):
+                    text = f"all have settled in view {view.number}, and {backup} does not know {deed.order}"
+                    life = self._lives[node.core.member.incarnation]
+                    seen = self._write(life, Act.SEEN, (lease.key, *lease.order), view.number)
+                    self._disagreed.append(Violation("I8", f"{lease.key}: {text}", (deed, seen)))
 
     # --- inside ---------------------------------------------------------------------
+
+    def _fact(self, life: _Life, event: Event) -> None:
+        about = (event.key, event.generation, event.seq)
+        what = SEEN[event.kind]
+        if what is Act.FREED:
+            self._tell(life, what, about)
+            return
+        self.custody.keepers[event.key] = life.node.core.member.incarnation
+        if event.kind is EventKind.PROMOTED:
+            self.custody.takes_over(life.node, event.key, about[1:])
+        if self._owes_grace(life.node, event.key):
+            what = Act.RECOVERED
+            self.custody.newest.pop(event.key, None)
+        self._write(life, what, about)
 
     def _owes_grace(self, node: SimNode, key: str) -> bool:
         view = node.core.view
@@ -116,7 +166,17 @@ class Witness:
         deed = self._granted.pop(result.token, None)
         if deed is not None:
             self._acknowledged.add((deed.key, *deed.order))
-            self._write(life, Act.ACKNOWLEDGED, (deed.key, *deed.order))
+            self._tell(life, Act.ACKNOWLEDGED, (deed.key, *deed.order), deed)
+
+    def _tell(self, life: _Life, what: Act, about: tuple[str, int, int], decided: Deed | None = None) -> None:
+        """Write down that a client is told."""
+        view = life.node.core.view
+        if view is not None and len(view.up) == 1:
+            self._write(life, Act.ALONE, about)
+        deed = self._write(life, what, about)
+        newest = self.custody.newest.get(deed.key)
+        if newest is None or deed.order > newest.order:
+            self.custody.newest[deed.key] = decided or deed
 
     def _write(self, life: _Life, what: Act, about: tuple[str, int, int] = ("", 0, 0), view: int | None = None) -> Deed:
         member, now_ns = life.node.core.member, self.stage.now_ns
@@ -127,7 +187,7 @@ class Witness:
         return deed
 
     def _stand_before(self, life: _Life, table: LeaseTable) -> None:
-        grant, renew, release, readmit = table.grant, table.renew, table.release, table.readmit
+        grant, renew, release, readmit, merge = table.grant, table.renew, table.release, table.readmit, table.merge
 
         def mutated(what: Act, lease: Lease) -> None:
             view = life.node.core.view
@@ -135,10 +195,14 @@ class Witness:
             deed = self._write(life, what, (lease.key, *lease.order), number)
             if what in (Act.GRANTED, Act.RENEWED, Act.READMITTED):
                 self._granted[lease.token] = deed
+                self.custody.keepers[lease.key] = deed.incarnation
+            else:
+                self.custody.keepers.pop(lease.key, None)
 
         def granting(*rest: Any) -> Lease:
             lease = grant(*rest)
             mutated(Act.GRANTED, lease)
+            self.custody.grants(life.node, lease)
             return lease
 
         def renewing(lease: Lease, *rest: Any) -> None:
@@ -150,9 +214,17 @@ class Witness:
             release(lease)
             mutated(Act.RELEASED if told else Act.TOOK_BACK, lease)
 
-        def readmitting(*rest: Any) -> Lease:
-            lease = readmit(*rest)
+        def readmitting(key: str, claims: TokenClaims, *rest: Any) -> Lease:
+            self.custody.takes_over(life.node, key, (claims.generation, claims.seq))
+            self.custody.newest.pop(key, None)
+            lease = readmit(key, claims, *rest)
             mutated(Act.READMITTED, lease)
             return lease
 
-        table.__dict__.update(grant=granting, renew=renewing, release=releasing, readmit=readmitting)
+        def merging(record: LeaseRecord, now_ns: int) -> Outcome:
+            outcome = merge(record, now_ns)
+            if outcome is Outcome.ACCEPTED:
+                self._write(life, Act.ACCEPTED, (record.key, record.generation, record.seq))
+            return outcome
+
+        table.__dict__.update(grant=granting, renew=renewing, release=releasing, readmit=readmitting, merge=merging)

@@ -49,7 +49,12 @@ VIEWS_MAX = 1_000
 
 
 class World(Hosting):
-    """A master, nodes and links. Run it with `run_ms` or `run_until`."""
+    """A master, nodes and links. Run it with `run_ms` or `run_until`.
+
+    `deaf_until_ns`: until when a node misses the views it is sent, on a
+    stream that goes on; `closes_ms`: how long the master takes to see that
+    a stream has ended.
+    """
 
     def __init__(
         self,
@@ -67,6 +72,8 @@ class World(Hosting):
         self.master: MasterCore | None = None
         self.master_paused = False
         self._master_queue: list[MasterInput] = []
+        self.deaf_until_ns: dict[str, int] = {}
+        self.closes_ms: tuple[float, float] = (1, 1)
         self.start_master()
 
     # --- the master --------------------------------------------------------------------
@@ -78,6 +85,7 @@ class World(Hosting):
         """
         journal = self.journal if with_journal else None
         now = self.instant(self.master_clock)
+        self.witness.membership.begin(now.boot_ns, remembers=with_journal)
         self.master = MasterCore(self.master_config, journal, now, unknown_past=not with_journal)
         self._master_timer_ns = None
         self.note(MASTER, "start", "", "with its journal" if with_journal else "without its journal")
@@ -99,8 +107,11 @@ class World(Hosting):
         if self.master_paused:
             self._master_queue.append(given)
             return
-        for effect in self.master.step(given, self.instant(self.master_clock)):
+        now = self.instant(self.master_clock)
+        self.witness.membership.hear(given, now.boot_ns)
+        for effect in self.master.step(given, now):
             self._carry_out_master(effect)
+        self.witness.membership.see(given, self.master.view)
         self._arm_master()
 
     def pause_master(self, *, paused: bool) -> None:
@@ -119,11 +130,13 @@ class World(Hosting):
             case Disconnect(connection):
                 node = self._connections.get(connection)
                 if node is not None:
-                    self.after(5, lambda: self._hang_up(node, connection))
+                    self.after(5, lambda: self.hang_up(node, connection))
             case Persist(journal):
                 self.journal = journal
             case Publish(view, settled):
-                if not settled:
+                if settled:
+                    self.witness.look_round(view)
+                else:
                     if len(self.views) >= VIEWS_MAX:
                         raise AssertionError(f"{VIEWS_MAX} views, and no end: the master goes in a circle")
                     self.share_ring(view)
@@ -140,24 +153,31 @@ class World(Hosting):
         if node is not None and node.connection == connection:
             if isinstance(message, ViewUpdate):
                 self.share_ring(message.view)
+                if self.now_ns < self.deaf_until_ns.get(node.address, 0):
+                    self.note(MASTER, "lost", node.address, message)
+                    return
             self._send(MASTER, node.address, message, partial(self._from_master, node, connection, message))
 
     def _from_master(self, node: SimNode, connection: int, message: Any) -> None:
         if node.connection == connection:
             self.tell_node(node, FromMaster(message))
 
-    def _hang_up(self, node: SimNode, connection: int) -> None:
+    def hang_up(self, node: SimNode, connection: int) -> None:
+        """End a node's stream; it makes another one soon."""
         if node.connection == connection:
             node.connection = None
             self.after(100, lambda: self._connect(node))
-        self.tell_master(ConnectionLost(connection))
+        self._close_late(connection)
+
+    def _close_late(self, connection: int) -> None:
+        self.after(self.random.uniform(*self.closes_ms), lambda: self.tell_master(ConnectionLost(connection)))
 
     def _break(self, source: str, target: str) -> None:
         """A stream that lost a message is no stream: it ends, later."""
         node = self.nodes.get(source if target == MASTER else target)
         if node is not None and node.connection is not None:
             connection = node.connection
-            self.after(self.random.uniform(300, 1_500), lambda: self._hang_up(node, connection))
+            self.after(self.random.uniform(300, 1_500), lambda: self.hang_up(node, connection))
 
     def _arm_master(self) -> None:
         if self.master is None:
@@ -194,13 +214,12 @@ class World(Hosting):
 
     def settle(self, limit_ms: float = 60_000) -> None:
         """Wait until all living nodes are up in a settled view without dead members."""
-        living = {n.address for n in self.nodes.values() if n.alive}
 
         def done() -> bool:
             view = self.master.view if self.master else None
             return (
                 view is not None
-                and {m.address for m in view.members} == living
+                and {m.address for m in view.members} == {n.address for n in self.nodes.values() if n.alive}
                 and self.is_settled()
                 and all(
                     n.core.view is not None and n.core.view.number == view.number
@@ -233,7 +252,7 @@ class World(Hosting):
         self.note(address, "die", "", node.exit_text or ("seen" if seen else "unseen"))
         connection, node.connection = node.connection, None
         if connection is not None:
-            self.after(1, lambda: self.tell_master(ConnectionLost(connection)))
+            self._close_late(connection)
         if seen:
             self.after(1, lambda: self.tell_master(DeathSeen(node.core.member)))
 
@@ -277,7 +296,10 @@ class World(Hosting):
     def calm(self) -> None:
         """End all faults: links whole, everybody awake, the master there."""
         self.heal()
-        self.default_link = Link()
+        self.default_link, self.client_link, self.master_link = Link(), Link(), Link()
+        self.deaf_until_ns.clear()
+        self.triggers.clear()
+        self.links.clear()
         self.pause_master(paused=False)
         self.ensure_master()
         for node in list(self.nodes.values()):

@@ -32,7 +32,7 @@ import { clock } from "./format.js";
 
 const LEASE_S = 2;
 const DOWN_S = 2.5;
-const APART_S = 3;
+const APART_S = 4;
 const SECOND_MS = 1_000;
 const GONE = new Set(["stopped", "killed"]);
 
@@ -128,7 +128,7 @@ function ofPause(label, lasts) {
 function ofIsolation({ scope }, label, lasts) {
   if (scope === "peers") {
     const waits = `Locks that ${label} shares with another node wait: nothing is acknowledged with one copy.`;
-    return lasts(APART_S) ? [waits, `After about ${APART_S} s the master takes one of those that do not reach each other out of the ring.`] : [waits];
+    return lasts(APART_S) ? [waits, `Within about ${APART_S} s the master takes one of those that do not reach each other out of the ring.`] : [waits];
   }
   if (!lasts(LEASE_S)) return [`Shorter than the node lease of ${LEASE_S} s: ${label} is not fenced, and nobody takes over.`];
   return [

@@ -36,11 +36,11 @@ export class InvariantsPanel {
     if (this.pill.dataset["tone"] !== told.tone) this.pill.dataset["tone"] = told.tone;
     setText(this.pill, told.pill);
     setText(this.text, told.text);
-    const drawn = JSON.stringify([told.notes, invariants?.rules, invariants?.violations.map((v) => v.id), told.tone]);
+    const drawn = JSON.stringify([told.notes, invariants?.rules, invariants?.violations.map((v) => v.id), told.measured]);
     if (drawn === this.drawn) return;
     this.drawn = drawn;
     this.notes.replaceChildren(...told.notes.map((text) => make("p", { text })));
-    this.#showRules(told.tone === "ok");
+    this.#showRules(told.measured);
     this.list.replaceChildren(...(invariants?.violations ?? []).map((violation) => this.#item(violation)));
     this.list.hidden = (invariants?.violations.length ?? 0) === 0;
     // What contradicts itself is not to be looked for.
@@ -48,11 +48,11 @@ export class InvariantsPanel {
     this.found = invariants?.found ?? 0;
   }
 
-  /** @param {boolean} good whether a zero means that something was checked */
-  #showRules(good) {
+  /** @param {boolean} measured whether a zero means that something was checked */
+  #showRules(measured) {
     const rules = this.cluster.invariants?.rules ?? [];
     this.body.replaceChildren(...rules.map(({ rule, says, found }) => {
-      const verdict = found > 0 ? { tone: "bad", text: count(found) } : good ? { tone: "ok", text: "0" } : { tone: "unknown", text: "–" };
+      const verdict = found > 0 ? { tone: "bad", text: count(found) } : measured ? { tone: "ok", text: "0" } : { tone: "unknown", text: "–" };
       return make("tr", { "data-rule": rule }, [
         make("th", { scope: "row", text: rule }), make("td", { text: says }),
         make("td", { class: "num" }, [make("span", { class: "badge", "data-tone": verdict.tone, text: verdict.text })]),

@@ -9,7 +9,8 @@ import { clock, count, plural } from "./format.js";
 /**
  * @typedef {import("./contract.js").Invariants} Invariants
  * @typedef {import("./contract.js").LockEvent} LockEvent
- * @typedef {{tone: "ok" | "bad" | "unknown", pill: string, text: string, notes: string[]}} Told
+ * @typedef {{tone: "ok" | "bad" | "unknown", pill: string, measured: boolean, text: string, notes: string[]}} Told
+ *   `measured`: a zero means that something was checked
  * @typedef {{name: string, first: string, second: string, same: boolean}} Field
  */
 
@@ -21,19 +22,19 @@ const DAY_MS = 86_400_000;
  * @returns {Told}
  */
 export function tellInvariants(found, { fresh, nowMs }) {
-  if (found === null) return { tone: "unknown", pill: "nothing checked yet", text: "", notes: [] };
+  if (found === null) return { tone: "unknown", pill: "nothing checked yet", measured: false, text: "", notes: [] };
   const nothing = Number(found.checked) === 0;
   const text = nothing || found.since_ms === null ? "" : `${count(Number(found.checked))} events checked since ${when(found.since_ms, nowMs)}`;
-  return { ...judge(found, fresh, nothing), text, notes: tellLimits(found, nowMs) };
+  const measured = fresh && !nothing && found.state === "checking";
+  return { ...judge(found, nothing, measured), measured, text, notes: tellLimits(found, nowMs) };
 }
 
-/** @param {Invariants} found @param {boolean} fresh @param {boolean} nothing @returns {{tone: Told["tone"], pill: string}} */
-function judge(found, fresh, nothing) {
+/** @param {Invariants} found @param {boolean} nothing @param {boolean} measured @returns {{tone: Told["tone"], pill: string}} */
+function judge(found, nothing, measured) {
   if (found.found > 0) return { tone: "bad", pill: plural(found.found, "violation") };
   if (found.state === "stopped") return { tone: "bad", pill: "check stopped" };
   if (nothing) return { tone: "unknown", pill: "nothing checked yet" };
-  if (!fresh || found.state === "unknown") return { tone: "unknown", pill: "unknown" };
-  return { tone: "ok", pill: "0 violations" };
+  return measured ? { tone: "ok", pill: "0 violations" } : { tone: "unknown", pill: "unknown" };
 }
 
 /** @param {Invariants} found @param {number} nowMs @returns {string[]} */

@@ -19,7 +19,7 @@ from lockcore.testing.history import Call, Did
 from tests.acceptance.running import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 110
+PATIENCE_S = 240
 
 pytestmark = pytest.mark.acceptance
 
@@ -95,21 +95,20 @@ def test_a_lock_outlives_both_its_owners_and_is_free_when_the_longest_lease_is_o
     assert any("fresh grants after 2" in note for note in trial["notes"]), printed
 
 
-@pytest.mark.parametrize(
-    ("unsafe", "kind", "rule"),
-    [
-        (["--patch", "tests.acceptance.unsafe_nodes:never_fence"], "cut_master", "I9"),
-    ],
-    ids=["no fencing"],
-)
-def test_a_rule_that_is_taken_out_of_real_nodes_is_missed(
-    tmp_path: Path, unsafe: list[str], kind: str, rule: str
-) -> None:
-    """A judge that never objects proves nothing."""
-    code, report, printed = chaos(tmp_path / "chaos", "--trials", "1", "--only", kind, *unsafe)
+def test_rules_that_are_taken_out_of_real_processes_are_missed(tmp_path: Path) -> None:
+    """A judge that never objects proves nothing.
+
+    A node that nobody fences decides past its node lease; a program that was stopped past its lease, and does not look
+    at the clock, believes in its lock when it goes on.
+    """
+    unsafe = "tests.acceptance.unsafe_parts:never_look_at_the_clock"
+    code, report, printed = chaos(
+        tmp_path / "chaos", "--trials", "1", "--only", "cut_master,holder_pause", "--patch", unsafe
+    )
     assert code == 1, printed
-    assert rule in {violation["rule"] for violation in report["violations"]}
-    assert f"VIOLATION of {rule}" in printed
+    found = {(violation["rule"], "believed" in violation["text"]) for violation in report["violations"]}
+    assert {("I9", False), ("I1", True)} <= found
+    assert "VIOLATION of I9" in printed
 
 
 def test_clients_that_trust_a_lock_for_too_long_are_found(tmp_path: Path) -> None:

@@ -184,6 +184,7 @@ def test_near_misses_pass_and_a_contradiction_is_shown_with_both_events(open_pag
     expect(page.locator("#invariants")).to_have_attribute("open", "")
     expect(page.locator("#invariants-body tr[data-rule=I1]")).to_contain_text("1")
     expect(page.locator("#invariants-body tr[data-rule=I2]")).to_contain_text("1")
+    expect(page.locator("#invariants-body tr[data-rule=I4] .badge")).to_have_text("0")
 
     report(running, overlap)  # delivered again, as after a lost acknowledgement
     page.set_viewport_size({"width": 360, "height": 780})

@@ -51,6 +51,13 @@ test("a violation stays told, also when the check stops or falls silent", () => 
   assert.deepEqual(judged({ found: 1 }, { fresh: false }), ["bad", "1 violation"]);
 });
 
+test("a zero of one rule is measured beside violations of another, and not where nothing is checked", () => {
+  const measured = (/** @type {Partial<import("../../static/js/contract.js").Invariants>} */ parts) => tellInvariants(invariants(parts), NOW).measured;
+  assert.equal(measured({ found: 2 }), true);
+  for (const parts of [{ checked: "0" }, /** @type {const} */ ({ state: "stopped" }), /** @type {const} */ ({ state: "unknown" })]) assert.equal(measured(parts), false);
+  assert.equal(tellInvariants(invariants(), { ...NOW, fresh: false }).measured, false);
+});
+
 test("what was not checked and what is not compared with is said", () => {
   const { notes } = tellInvariants(invariants({ unchecked: "7", forgotten: "3", remembers_since_ms: NOW_MS - 1_000, found: 30 }), NOW);
   assert.match(notes.join("\n"), /compares with events since/);

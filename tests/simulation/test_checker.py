@@ -108,7 +108,8 @@ def deed(  # noqa: PLR0913 - the fields of a deed
     return Deed(at, node, hash(node), what, "k", 8, seq, view, left_ns)
 
 
-GRANTED = [deed(1, "a", Act.GRANTED), deed(2, "a", Act.ACKNOWLEDGED)]
+TAKEN = deed(0, "z", Act.ACCEPTED, 9)
+GRANTED = [TAKEN, deed(1, "a", Act.GRANTED), deed(2, "a", Act.ACKNOWLEDGED)]
 
 
 @pytest.mark.parametrize(
@@ -142,6 +143,30 @@ def test_what_no_node_may_do_is_found(rule: str, more: list[Deed]) -> None:
 def test_near_misses_of_nodes_pass(more: list[Deed]) -> None:
     """What was not acknowledged promised nothing; what nobody was told of may be taken back at any time."""
     assert rules(History(deeds=[*GRANTED, *more])) == []
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [
+        [],
+        [deed(0, "a", Act.ACCEPTED, 9)],
+        [deed(0, "z", Act.ACCEPTED, 9, view=6)],
+        [deed(0, "z", Act.ACCEPTED, 1)],
+        [deed(0, "a", Act.ALONE, 1)],
+    ],
+)
+def test_what_a_second_node_did_not_take_in_this_view_may_not_be_told(taken: list[Deed]) -> None:
+    """I12, the pair rule: not itself, not in another view, not something older."""
+    renewed_alone = [deed(1, "a", Act.RENEWED, 2), deed(2, "a", Act.ACKNOWLEDGED, 2)]
+    assert rules(History(deeds=[*taken, *renewed_alone])) == ["I12"]
+
+
+def test_what_is_told_with_a_second_node_or_without_any_passes() -> None:
+    """Near misses of I12: exactly this state, a newer one, or nobody else in the ring."""
+    told = [deed(2, "a", Act.RENEWED, 2), deed(3, "a", Act.ACKNOWLEDGED, 2)]
+    assert rules(History(deeds=[deed(0, "z", Act.ACCEPTED, 2), *told])) == []
+    assert rules(History(deeds=[deed(0, "z", Act.ACCEPTED, 3), *told])) == []
+    assert rules(History(deeds=[deed(0, "a", Act.ALONE, 2), *told])) == []
 
 
 # --- the register -------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from lockcore.core.config import NodeConfig
+from lockcore.core.limits import LEASE_MS_MAX
 from lockcore.core.messages import Code, Granted, Lock, OwnerIs, Refused, Released, Unlock
 from lockcore.core.operations import FindOwner
 from lockcore.testing.network import Clock
@@ -102,6 +103,27 @@ def test_beyond_a_quarter_the_margin_does_not_cover_it() -> None:
     """The bound is a bound: the test above can fail."""
     fenced_ms, given_up_ms = fenced_and_given_up_ms(1.0, 1.3)
     assert given_up_ms < fenced_ms
+
+
+def test_generations_rise_although_everybody_died_and_the_clock_was_set_back() -> None:
+    """L2, M1: the journal knows the last view only, and many locks were granted since."""
+    world = cluster()
+    key = key_of(world, A, B)
+    granted = hold(world, key)
+    for _ in range(20):
+        assert isinstance(world.ask(A, Unlock(key, granted.token)), Released)
+        granted = hold(world, key)
+    for address in NODES:
+        world.kill(address, seen=False)
+    world.kill_master()
+    world.master_clock.wall_ns -= 3_600 * 1_000_000_000
+    world.start_master()
+    for address in NODES:
+        world.start_node(address)
+    world.run_until(lambda: len(world.views) > 1 and world.is_settled(*NODES))
+    world.run_ms(LEASE_MS_MAX)
+    _, again = free_at_ns(world, world.views[-1].ring.primary(key) or A, key)
+    assert again.generation > granted.generation
 
 
 # --- replies that are lost -----------------------------------------------------------------------

@@ -5,14 +5,20 @@ Elsewhere: the proof that this can fail (test_mutants), the checker (test_checke
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 
-from lockcore.testing.campaign import LEAST_PER_SINGLE, campaign, told, vacuous
+import pytest
+
+from lockcore.testing.campaign import LEAST_PER_SINGLE, campaign, main, told, vacuous
 from lockcore.testing.simulate import simulate
 from lockcore.testing.single import simulate_single
 
-SEEDS = 80
-SINGLE_SEEDS = 40
+SEEDS = 100
+SINGLE_SEEDS = 30
+SECONDS = float(os.environ.get("LOCKRING_SIM_SECONDS", "0"))
+"""For how long `make test` simulates beyond the seeds that are always run."""
+FIRST = int(os.environ.get("LOCKRING_SIM_FIRST", "1000"))
 
 
 def test_no_seed_breaks_an_invariant() -> None:
@@ -20,6 +26,14 @@ def test_no_seed_breaks_an_invariant() -> None:
     bad, counts = campaign(range(SEEDS))
     assert "".join(told(v) for v in bad) == ""
     assert vacuous(counts, SEEDS) == []
+
+
+@pytest.mark.skipif(not SECONDS, reason="LOCKRING_SIM_SECONDS says for how long")
+@pytest.mark.timeout(SECONDS + 60)
+def test_no_seed_breaks_an_invariant_for_as_long_as_was_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    """The seeds that `make sim` would run, bounded by time."""
+    failed = main(["--seconds", str(SECONDS), "--first", str(FIRST)])
+    assert not failed, capsys.readouterr().out
 
 
 def test_after_one_fault_every_holder_still_has_its_lock() -> None:

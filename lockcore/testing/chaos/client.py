@@ -47,7 +47,7 @@ LEFT_TO_EXPIRE: Final = 0.1
 LATE_S: Final = 1.0
 PROBE_TTL_MS: Final = 20_000
 PROBE_ATTEMPT_MS: Final = 100
-PROBE_PAUSE_S: Final = 0.04
+PROBE_PAUSE_S: Final = 0.09
 PROBE_RETRY_S: Final = 0.01
 
 
@@ -61,7 +61,9 @@ class Plan:
         belief: how many times its TTL a worker trusts a lock; above 1 is wrong, and does without renewals.
         prefix: begins the keys' names.
         ttls_ms: what workers ask for.
+        hold_ms_max: how long a worker keeps a lock at most.
         store: where they write what they do under a lock.
+        patch: what is taken out of programs that hold locks (unsafe).
         out: file for what they do and are told.
         routes: gRPC target of a node -> the proxy through which it is reached.
     """
@@ -74,7 +76,9 @@ class Plan:
     belief: float = 1.0
     prefix: str = "chaos"
     ttls_ms: tuple[int, ...] = TTLS_MS
+    hold_ms_max: int = HOLD_MS_MAX
     store: str = ""
+    patch: str = ""
     out: str = ""
     routes: dict[str, str] = field(default_factory=dict)
 
@@ -122,7 +126,7 @@ class Worker:
         ttl_ns = taken.ttl_ms * NS_PER_MS
         held = taken
         end_ns = taken.invoked_ns + int(ttl_ns * self._plan.belief)
-        until_ns = boot_ns() + int(draw.uniform(0.05, 1) * HOLD_MS_MAX) * NS_PER_MS
+        until_ns = boot_ns() + int(draw.uniform(0.05, 1) * self._plan.hold_ms_max) * NS_PER_MS
         if self._plan.belief > 1:
             until_ns = end_ns
         while (now_ns := boot_ns()) < min(end_ns, until_ns):

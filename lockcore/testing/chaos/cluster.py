@@ -80,7 +80,7 @@ class Cluster:
         data: a folder for secret, spools, logs and records.
         count: how many nodes there are at the beginning; there is a place for one more.
         durability: of the nodes.
-        patch: what takes a rule out of each node (node).
+        patch: what is taken out of each node (unsafe).
     """
 
     def __init__(self, data: Path, count: int, durability: str, patch: str = "") -> None:

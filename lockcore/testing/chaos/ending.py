@@ -44,7 +44,8 @@ async def until_told(work: Coroutine[Any, Any, T], limit_s: float, *, watches_pa
             why.append(reason)
             task.cancel()
 
-    for number in SIGNALS:
+    heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # as under nohup
+    for number in heard:
         loop.add_signal_handler(number, end, f"got {number.name}")
     timer = loop.call_later(limit_s, end, f"did not come to its end within {limit_s:.0f} s")
     watch = loop.create_task(_watch_parent(end)) if watches_parent else None
@@ -57,7 +58,7 @@ async def until_told(work: Coroutine[Any, Any, T], limit_s: float, *, watches_pa
         if watch is not None:
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
-        for number in SIGNALS:
+        for number in heard:
             loop.remove_signal_handler(number)
 
 

@@ -56,6 +56,7 @@ class Trial:
     its return costs is no failover.
     `failovers_ms`: what the fault itself has measured, where probes cannot.
     `broken`: rules, and how the fault itself has seen them broken.
+    `held`: how many locks a client held when its own fault began; None for other faults.
     `problem`: why the cluster did not come back, empty where it did.
     `hopeless`: it could not be brought back for the next fault either.
     """
@@ -75,6 +76,7 @@ class Trial:
     between: bool = False
     failovers_ms: list[float] = field(default_factory=list)
     broken: list[tuple[str, str]] = field(default_factory=list)
+    held: int | None = None
     problem: str = ""
     hopeless: bool = False
     notes: list[str] = field(default_factory=list)

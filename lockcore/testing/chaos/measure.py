@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lockcore.testing.chaos.records import Recorded, Sample
 
 NOTICED_NS: Final = 250_000_000
-"""A longer outage counts as unavailability: probes renew every 50 ms or so."""
+"""A longer outage counts as unavailability: probes renew every 100 ms or so."""
 
 
 @dataclass(slots=True)

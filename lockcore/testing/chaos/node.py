@@ -16,7 +16,6 @@ import json
 import os
 import sys
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from lockcore.service import channels, node_main, node_server, peer_links
 from lockcore.testing.chaos.dying import die_with_parent
+from lockcore.testing.chaos.unsafe import take_out
 from lockcore.testing.chaos.watching import WatchedCore
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class NodePlan:
     Attributes:
         routes: gRPC target of a peer -> the proxy through which it is reached.
         folder: for the witness.
-        patch: `module:function` that is called first, to take a rule out of the node; empty: none.
+        patch: what is taken out of the node (unsafe).
     """
 
     routes: dict[str, str]
@@ -49,9 +49,7 @@ def main(arguments: list[str]) -> int:
     """Run the node; return its exit code."""
     die_with_parent()
     plan = NodePlan(**json.loads(Path(arguments[0]).read_text(encoding="utf-8")))
-    if plan.patch:
-        module, _, function = plan.patch.partition(":")
-        getattr(import_module(module), function)()
+    take_out(plan.patch)
 
     def open_by_map(target: str) -> grpc.aio.Channel:
         return channels.open_channel(plan.routes.get(target, target))

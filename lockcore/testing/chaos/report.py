@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 OUTSIDE: Final = "(no fault)"
 RULE_OF_THREE: Final = 3
+VIOLATIONS_MAX: Final = 1_000
+"""So many are told to a program, in one line of less than a megabyte or two."""
 
 
 @dataclass(slots=True)
@@ -188,8 +190,10 @@ def summary(report: Report) -> dict[str, Any]:
         "verdict": verdict_of(report, whole),
         "trials": whole.trials,
         "violations": [
-            {"rule": v.rule, "text": v.text, "records": [str(record) for record in v.calls]} for v in report.violations
+            {"rule": v.rule, "text": v.text, "records": [str(record) for record in v.calls]}
+            for v in report.violations[:VIOLATIONS_MAX]
         ],
+        "violations_found": len(report.violations),
         "lost": len(report.lost),
         "bound_percent": whole.bound_percent,
         "judged": report.judged,

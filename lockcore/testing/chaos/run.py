@@ -44,6 +44,7 @@ HARNESS: Final = "harness"
 PROBE: Final = "probe"
 BELIEFS_MAX: Final = 20_000
 CHECK_S: Final = 0.5
+RIVAL_MS: Final = 2_000
 HELD: Final = 12
 """Locks that programs hold which are stopped, or cut off."""
 
@@ -54,14 +55,14 @@ class Settings:
 
     Attributes:
         seconds: how long faults are begun; the last one is ended in order.
-        trials: so many of each kind instead, in rounds; 0: as many as the time allows.
+        trials: at most so many of each kind, in rounds; 0: as many as the time allows.
         seed: of the faults and the clients. Real processes keep their own time: it repeats what is done, not what
             comes of it.
         nodes: how many at the beginning.
         durability: of the nodes.
         belief: how many times its TTL a client trusts a lock; above 1 the judge has to object.
         only: kinds of faults to draw from; empty: all.
-        patch: `module:function` that takes a rule out of each node: the judge has to object.
+        patch: `module:function` that takes a rule out of nodes and holders: the judge has to object.
         workers: clients that contend, all together.
         keys: locks that they contend for.
         probes: locks that are renewed all the time, to measure.
@@ -82,7 +83,7 @@ class Settings:
     def told(self) -> dict[str, Any]:
         """Return them for a report."""
         kinds = ",".join(kind.code for kind in self.only) or "all"
-        return asdict(self) | {"seconds": None if self.trials else self.seconds, "only": kinds}
+        return asdict(self) | {"only": kinds}
 
 
 def rounds(draw: random.Random, only: tuple[Kind, ...]) -> Iterator[tuple[Kind, ...]]:
@@ -158,11 +159,12 @@ class Run:
     async def _start_clients(self) -> list[str]:
         settings, cluster, store = self._settings, self._cluster, self._store.target
         share = settings.workers // PROCESSES
-        every = Plan("", 0, 0, settings.keys, settings.seed, settings.belief, store=store)
+        every = Plan("", 0, 0, settings.keys, settings.seed, settings.belief, store=store, patch=settings.patch)
         plans = [replace(every, name=f"worker{i}", workers=share) for i in range(PROCESSES)]
         plans.append(replace(every, name=PROBE, probes=settings.probes))
-        # Others want what the holders hold, or nothing could be lost to them.
-        plans.append(replace(every, name="rivals", workers=HELD // 3, keys=HELD, prefix=HOLDERS, ttls_ms=TTLS_MS[:1]))
+        # Others want what the holders hold, or nothing could be lost to them; they do not keep it for long.
+        rivals = replace(every, name="rivals", workers=HELD // 3, keys=HELD, prefix=HOLDERS)
+        plans.append(replace(rivals, ttls_ms=TTLS_MS[:1], hold_ms_max=RIVAL_MS))
         for plan in plans:
             await cluster.start_clients(plan)
         holders = replace(every, name=HOLDERS, keys=HELD, prefix=HOLDERS)
@@ -196,7 +198,7 @@ class Run:
         begun_ns = boot_ns()
         trials: list[Trial] = []
         for together in rounds(draw, settings.only):
-            late = not settings.trials and (boot_ns() - begun_ns) / 1e9 >= settings.seconds
+            late = (boot_ns() - begun_ns) / 1e9 >= settings.seconds
             if late or len(trials) == self._wanted() or any(trial.hopeless for trial in trials):
                 break
             first, *riders = together
@@ -216,8 +218,8 @@ class Run:
             self._look()
             if kind in OF_HOLDERS:
                 since_ns = trial.begun_ns - JUST_NOW_NS
-                held = {b.key for b in self._beliefs if since_ns <= b.at_ns <= trial.begun_ns}
-                trial.notes.append(f"{len(held)} locks held at its beginning")
+                trial.held = len({b.key for b in self._beliefs if since_ns <= b.at_ns <= trial.begun_ns})
+                trial.notes.append(f"{trial.held} locks held at its beginning")
             self._voice.over(trial, cost_of(trial, self._watched))
 
     # --- what is seen meanwhile --------------------------------------------------------------

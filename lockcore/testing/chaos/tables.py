@@ -69,7 +69,11 @@ def as_markdown(report: Report, whole: Row) -> str:
 
 def _remarks(report: Report) -> list[str]:
     stalls = f"{report.stalls} stalls above 100 ms, the longest {report.longest_stall_ms:.0f} ms"
+    held = [trial.held for trial in report.trials if trial.held is not None]
+    empty = sum(not number for number in held)
+    of_clients = f"in {len(held)} faults of clients they held {sum(held)} locks at first, in {empty} of them none"
     return [
+        *([of_clients] if held else []),
         "judged: " + ", ".join(f"{number} {name}" for name, number in report.judged.items()),
         f"{report.grants_in_faults} locks granted while a fault was on",
         f"{stalls}; latency measured across one is set aside, safety is judged always",

@@ -192,7 +192,7 @@ class ProcessCluster(Cluster):
 
     # --- time and the master -------------------------------------------------------------------
 
-    def wait(self, condition: Callable[[], bool], what: str, limit_ms: int = 30_000) -> None:
+    def wait(self, condition: Callable[[], bool], what: str, limit_ms: int = 60_000) -> None:
         """Poll until a condition holds."""
         until = time.monotonic() + limit_ms / 1_000
         while not condition():

@@ -64,14 +64,21 @@ class Played:
 class Desk:
     """A master, and nodes that do what is expected of them unless told otherwise."""
 
-    def __init__(self, journal: dict[str, Any] | None = None, *, now_ms: int = 1_000, wall_ms: int = 0) -> None:
+    def __init__(
+        self,
+        journal: dict[str, Any] | None = None,
+        *,
+        now_ms: int = 1_000,
+        wall_ms: int = 0,
+        unknown_past: bool = False,
+    ) -> None:
         """Start a master."""
         self.now_ms = now_ms
         self.wall_ms = wall_ms
         self.out: list[MasterEffect] = []
         self.nodes: dict[int, Played] = {}
         self._connections = count(1)
-        self.master = MasterCore(None, journal, self.now)
+        self.master = MasterCore(None, journal, self.now, unknown_past=unknown_past)
 
     @property
     def now(self) -> Instant:

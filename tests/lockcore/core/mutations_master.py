@@ -16,9 +16,11 @@ from lockcore.core.reach import Reach
 from lockcore.core.roster import Node, Roster
 
 if TYPE_CHECKING:
+    from typing import Any
+
     import pytest
 
-    from lockcore.core.messages import Unreached
+    from lockcore.core.messages import Instant, Unreached
     from lockcore.core.view import Member, MemberId
 
 
@@ -31,6 +33,26 @@ def forgive_when_settled(patch: pytest.MonkeyPatch) -> None:
         self.graces = []
 
     patch.setattr(Ledger, "settle", forgiving)
+
+
+def date_graces_by_the_wall_clock(patch: pytest.MonkeyPatch) -> None:
+    """G3: what a grace in a journal was in format 1."""
+    dump, load = Ledger.dump, Ledger.load
+
+    def dated(self: Ledger, now: Instant) -> dict[str, Any]:
+        return {**dump(self, now), "wall_ns": now.wall_ns}
+
+    def believing(journal: dict[str, Any], now: Instant, boot_id: str | None = None) -> Ledger:
+        passed_ns = now.wall_ns - journal["wall_ns"]
+        return load({**journal, "boot_ns": journal["boot_ns"] + passed_ns, "boot_id": "that of before"}, now, boot_id)
+
+    patch.setattr(Ledger, "dump", dated)
+    patch.setattr(Ledger, "load", believing)
+
+
+def take_newer_for_wiser(patch: pytest.MonkeyPatch) -> None:
+    """G4."""
+    patch.setattr(Ledger, "is_foreign", lambda _self, _view, _now: False)
 
 
 def number_by_the_clock(patch: pytest.MonkeyPatch) -> None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lockcore.core.ledger import Ledger
-from lockcore.core.limits import LEASE_MS_MAX, NS_PER_MS
+from lockcore.core.limits import NS_PER_MS
 from lockcore.core.messages import Instant
 from lockcore.core.region import EVERYWHERE, NOWHERE, Region
 from lockcore.core.view import Member, MemberId, View
@@ -155,23 +156,63 @@ def test_the_journal_brings_back_everything_through_json() -> None:
     assert again.current_view(at(20)) == ledger.current_view(at(20))
 
 
-def test_a_grace_goes_on_through_a_restart_with_another_boot_clock() -> None:
-    ledger = settled(A)
-    publish(ledger, A, down=(A,))
-    journal = ledger.dump(at(0))
-    again = Ledger.load(journal, at(9_000, wall_ms=20_000))
-    view = again.current_view(at(9_000, wall_ms=20_000))
+def remaining_ms(ledger: Ledger, now: Instant) -> list[int]:
+    view = ledger.current_view(now)
     assert view is not None
-    assert [g.remaining_ms for g in view.graces] == [GRACE_MS - 20_000]
+    return [g.remaining_ms for g in view.graces]
 
 
-def test_a_clock_that_was_set_back_does_not_make_a_grace_longer_than_a_lease() -> None:
+@pytest.mark.parametrize("wall_ms", [20_000, -3_600_000, 86_400_000], ids=["right", "set back", "set forward"])
+def test_a_grace_goes_on_through_a_restart_whatever_the_wall_clock_says(wall_ms: int) -> None:
+    """G3: a date that somebody sets must neither let a held lock be granted nor close the ring for an hour."""
     ledger = settled(A)
     publish(ledger, A, down=(A,))
-    again = Ledger.load(ledger.dump(at(0)), at(0, wall_ms=-3_600_000))
-    view = again.current_view(at(0))
-    assert view is not None
-    assert [g.remaining_ms for g in view.graces] == [LEASE_MS_MAX]
+    later = at(20_000, wall_ms=wall_ms)
+    again = Ledger.load(json.loads(json.dumps(ledger.dump(at(0)))), later)
+    assert remaining_ms(again, later) == [GRACE_MS - 20_000]
+
+
+def test_after_a_boot_a_grace_lasts_for_what_was_left_when_it_was_written() -> None:
+    """G3: nobody knows how long the machine was off."""
+    ledger = settled(A)
+    ledger.boot_id = "one"
+    publish(ledger, A, down=(A,))
+    journal = ledger.dump(at(5_000))
+    again = Ledger.load(journal, at(9_000), "another")
+    assert remaining_ms(again, at(9_000)) == [GRACE_MS - 5_000]
+    assert remaining_ms(Ledger.load(journal, at(9_000), "one"), at(9_000)) == [GRACE_MS - 9_000]
+
+
+def test_a_boot_clock_that_has_gone_back_is_another_one() -> None:
+    """G3: whatever names the boot."""
+    ledger = settled(A)
+    publish(ledger, A, down=(A,), ms=30_000)
+    again = Ledger.load(ledger.dump(at(30_000)), at(1_000))
+    assert remaining_ms(again, at(1_000)) == [GRACE_MS]
+
+
+def test_a_journal_of_another_format_is_refused() -> None:
+    """What it says would be misread."""
+    with pytest.raises(ValueError, match="format 1"):
+        Ledger.load({**settled(A).dump(at(0)), "format": 1}, at(0))
+
+
+def test_who_began_with_nothing_takes_older_views_as_an_unknown_past() -> None:
+    """G4: its folder was new, and yet somebody serves: what that one knows was somebody's."""
+    older = View(at(0).wall_ns - 1, 1, (Member("a:1", 1),))
+    ledger = settled(B)
+    assert ledger.is_foreign(older, at(1_000))
+    assert Ledger.load(ledger.dump(at(0)), at(1_000)).is_foreign(older, at(1_000))
+    assert ledger.view is not None
+    assert not ledger.is_foreign(ledger.view, at(1_000))
+    assert not ledger.is_foreign(older, at(2 * GRACE_MS))
+
+
+def test_who_knows_that_it_forgot_has_its_grace_already() -> None:
+    """G4: each node that comes late would begin another minute."""
+    ledger = Ledger()
+    ledger.publish(View(5, 5, (Member("b:2", 1),)), at(0), GRACE_MS, unknown_past=True)
+    assert not ledger.is_foreign(View(4, 4, (Member("a:1", 1),)), at(1_000))
 
 
 def test_a_loss_before_a_restart_and_one_after_make_a_lost_pair() -> None:

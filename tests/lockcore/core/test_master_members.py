@@ -12,9 +12,11 @@ from lockcore.core.limits import MASTER_STALL_MS, NODE_LEASE_MARGIN_MS, NODE_LEA
 from lockcore.core.messages import (
     ConnectionLost,
     DeathSeen,
+    Disconnect,
     Farewell,
     FromNode,
     Heartbeat,
+    Register,
     Tick,
 )
 from lockcore.core.view import MemberId
@@ -145,6 +147,18 @@ def test_the_late_closing_stream_of_an_old_incarnation_is_harmless() -> None:
     desk.step(ConnectionLost(b.connection))
     desk.live(3_000)
     assert desk.view.is_up(again.id)
+
+
+def test_a_newer_connection_of_the_same_node_ends_the_older_one() -> None:
+    """Were it left open, what is said there would be heard by nobody, and its node would never know."""
+    desk = Desk()
+    a, _ = desk.start("a:1", "b:2")
+    start = len(desk.out)
+    again = desk.join("a:1", view=a.view)
+    assert [e.connection for e in desk.out[start:] if isinstance(e, Disconnect)] == [a.connection]
+    start = len(desk.out)
+    desk.step(FromNode(again.connection, Register(a.id, 0, a.view)))
+    assert [e for e in desk.out[start:] if isinstance(e, Disconnect)] == []
 
 
 def test_a_replaced_connection_of_the_same_node_may_close_late() -> None:

@@ -9,7 +9,8 @@ import json
 
 import pytest
 
-from lockcore.core.limits import LEASE_MS_MAX, NODE_LEASE_MARGIN_MS, NODE_LEASE_MS
+from lockcore.core.limits import LEASE_MS_MAX, NODE_LEASE_MARGIN_MS, NODE_LEASE_MS, VIEW_REPEAT_MS
+from lockcore.core.messages import Close, Farewell, FromNode, SendNode
 from lockcore.core.region import EVERYWHERE
 from lockcore.core.view import MemberId
 from tests.lockcore.core.desk import WALL_NS, Desk, closed
@@ -116,6 +117,43 @@ def test_a_master_without_a_journal_waits_out_the_longest_lease() -> None:
     assert new.view.graces == ()
 
 
+def test_a_master_that_lost_its_journal_waits_for_those_it_does_not_know() -> None:
+    """Their node leases may run still: a newcomer must not be alone in a ring beside theirs."""
+    desk = Desk(unknown_past=True)
+    desk.join("c:3")
+    desk.live(SILENT_MS - 100)
+    assert desk.views() == []
+    desk.live(200)
+    assert desk.up() == {"c:3"}
+    assert owed(desk.view) == EVERYWHERE
+
+
+def test_a_master_that_lost_its_journal_publishes_nothing_without_a_node() -> None:
+    desk = Desk(unknown_past=True)
+    desk.live(2 * SILENT_MS)
+    assert desk.views() == []
+    desk.join("c:3")
+    desk.live(1_200)
+    assert owed(desk.view) == EVERYWHERE
+
+
+def test_nodes_of_a_past_that_a_new_master_did_not_know_of_come_with_a_grace() -> None:
+    """G4: somebody emptied the folder; its first view is newer than theirs, and must not be believed for that."""
+    old = Desk()
+    old.start("a:1", "b:2")
+    new = old.restarted(with_journal=False)
+    new.join("c:3")
+    new.live(1_200)
+    assert new.up() == {"c:3"}
+    first = new.view
+    come_back(old, new, "a:1")
+    new.live(SILENT_MS + 1_000)
+    assert new.up() == {"a:1", "c:3"}
+    assert owed(new.view) == EVERYWHERE
+    assert new.view.previous == 0
+    assert first.graces == ()
+
+
 def test_a_first_start_owes_nothing() -> None:
     """An empty cluster has no past: its first lock is granted at once."""
     desk = Desk()
@@ -157,6 +195,40 @@ def test_a_member_of_a_newer_view_than_the_journals_makes_the_past_unknown() -> 
     new.live(4_000)
     assert new.view.number > old.view.number
     assert owed(new.view) == EVERYWHERE
+
+
+def test_the_goodbye_of_the_last_node_leaves_only_its_longest_lease_to_the_next_start() -> None:
+    """It has nobody to hand over to, and yet its locks are known: it says how long they go on."""
+    old = Desk()
+    (a,) = old.start("a:1")
+    old.goodbye(a)
+    assert [e.message for e in old.effects(SendNode)][-1] == Close()
+    assert old.up() == {"a:1"}
+    old.step(FromNode(a.connection, Farewell(a.id, 7_000)))
+    assert old.up() == set()
+    new = old.restarted(after_ms=2_000)
+    new.join("a:1", incarnation=2)
+    new.live(1_200)
+    assert [g.remaining_ms for g in new.view.graces] == [7_000 - 2_000 - 1_200]
+
+
+def test_the_last_node_is_asked_again_to_close_while_it_has_not() -> None:
+    """The word may have been lost."""
+    desk = Desk()
+    (a,) = desk.start("a:1")
+    desk.goodbye(a)
+    desk.live(2 * VIEW_REPEAT_MS)
+    assert [e.message for e in desk.effects(SendNode)].count(Close()) > 1
+
+
+def test_the_last_node_hands_over_to_one_that_wants_in_before_it_goes() -> None:
+    desk = Desk()
+    (a,) = desk.start("a:1")
+    desk.join("b:2")
+    desk.goodbye(a)
+    desk.live(1_200)
+    assert desk.up() == {"b:2"}
+    assert all(view.graces == () for view in desk.views())
 
 
 def test_a_clean_close_leaves_only_the_longest_farewell_to_the_next_start() -> None:

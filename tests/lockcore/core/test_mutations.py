@@ -147,6 +147,17 @@ ROWS = (
     ),
     Row("G2", mm.number_by_the_clock, test_ledger.test_numbers_only_rise_whatever_the_clock_and_the_nodes_say),
     Row(
+        "G3",
+        mm.date_graces_by_the_wall_clock,
+        test_ledger.test_a_grace_goes_on_through_a_restart_whatever_the_wall_clock_says,
+        (-3_600_000,),
+    ),
+    Row(
+        "G4",
+        mm.take_newer_for_wiser,
+        test_master_restart.test_nodes_of_a_past_that_a_new_master_did_not_know_of_come_with_a_grace,
+    ),
+    Row(
         "M1",
         mm.number_by_the_clock,
         test_master_restart.test_versions_rise_across_a_restart_whatever_the_clock_says,

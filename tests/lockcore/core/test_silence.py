@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from lockcore.core.limits import HEARTBEAT_MS, LEASE_MS_MAX, NODE_LEASE_MARGIN_MS, NODE_LEASE_MS
-from lockcore.core.messages import FromNode, Heartbeat, Unreached
+from lockcore.core.limits import HEARTBEAT_MS, LEASE_MS_MAX, NODE_LEASE_MARGIN_MS, NODE_LEASE_MS, NS_PER_MS
+from lockcore.core.messages import FromNode, Granted, Heartbeat, Lock, Unreached
 from lockcore.testing.world import World
 from tests.lockcore.core.desk import Desk, Played
 
@@ -240,6 +240,39 @@ def test_two_nodes_that_do_not_reach_each_other_cost_one_of_them_and_half_a_seco
     world.run_until(world.is_settled, 5_000)
     assert up(world) == {"a:1", "b:2", "c:3"}
     assert all(view.graces == () for view in world.views)
+
+
+@pytest.mark.parametrize("primary", ["b:2", "c:3"])
+@pytest.mark.parametrize("both", [True, False], ids=["both ways", "one way"])
+def test_a_lock_that_two_share_who_are_cut_off_from_each_other_is_had_again_in_time(primary: str, both: bool) -> None:  # noqa: FBT001
+    """Node lease + margin + 0.5 s after the first request that had to wait, whichever of the two goes."""
+    world = cluster()
+    backup = "c:3" if primary == "b:2" else "b:2"
+    assert world.master is not None
+    assert world.master.view is not None
+    ring = world.master.view.ring
+    keys = [k for k in map(str, range(200)) if ring.owners(k) == (primary, backup)]
+    held = world.ask(primary, Lock(keys[0], LEASE_MS_MAX, "ada"))
+    assert isinstance(held, Granted)
+    world.cut(primary, backup, both=both)
+    began_ns = world.now_ns
+    answers: list[Granted] = []
+    patience_ms = 100
+
+    def ask() -> None:
+        """As a client does that renews: at whoever is primary now, again and again."""
+        view = world.master.view if world.master else None
+        where = view.ring.primary(keys[0]) if view else None
+        if where is None or answers:
+            return
+        again = Lock(keys[0], LEASE_MS_MAX, "ada", held.token)
+        world.call(where, again, lambda r: answers.append(r) if isinstance(r, Granted) else None, patience_ms)
+        world.after(patience_ms, ask)
+
+    ask()
+    world.run_until(lambda: bool(answers), 10_000)
+    assert answers[0].generation == held.generation
+    assert world.now_ns - began_ns <= (LIMIT_MS + 500) * NS_PER_MS
 
 
 def test_a_node_that_does_not_hear_the_master_is_marked_down_in_time_and_comes_back() -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from lockcore.core.view import MemberId, View
 
 PROJECT = Path(__file__).resolve().parents[3]
-WAIT_S = 20.0
+WAIT_S = 60.0
 FAST = MasterConfig(stabilisation_ms=100)
 
 

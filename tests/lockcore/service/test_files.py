@@ -58,7 +58,8 @@ def test_a_journal_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert journal.read() is None
     assert journal.write({"highest": 2**62})
     assert JournalFile(journal.path).read() == {"highest": 2**62}
-    assert [p.name for p in journal.path.parent.iterdir()] == ["master.json"]
+    assert {p.name for p in journal.path.parent.iterdir()} == {"master.json", "master.json.kept"}
+    assert not journal.lost
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe"])
@@ -75,20 +76,42 @@ def test_an_unreadable_journal_is_moved_aside_and_said_aloud(
     assert aside.read_bytes() == content
 
 
-def test_a_full_disk_keeps_the_old_journal(
+def test_a_journal_that_is_gone_is_told_from_one_that_never_was(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """J3: a new cluster is up in a second; one whose journal was deleted may have locks that are held."""
+    path = tmp_path / "master.json"
+    first = JournalFile(path)
+    first.read()
+    assert not first.lost
+    first.write({"highest": 1})
+    path.unlink()
+    again = JournalFile(path)
+    assert again.read() is None
+    assert again.lost
+    assert "is missing, though there was one" in caplog.text
+
+
+def test_a_journal_that_cannot_be_replaced_is_never_believed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """J4: the view it holds is not the newest that left."""
     journal = JournalFile(tmp_path / "master.json")
     journal.write({"highest": 1})
 
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("lockcore.service.journal_file.os.fsync", full)
-    assert not journal.write({"highest": 2})
-    assert not journal.write({"highest": 3})
-    assert JournalFile(journal.path).read() == {"highest": 1}
+    with monkeypatch.context() as patch:
+        patch.setattr("lockcore.service.journal_file.os.fsync", full)
+        assert not journal.write({"highest": 2})
+        assert not journal.write({"highest": 3})
     assert caplog.text.count("free some space") == 1
+    again = JournalFile(journal.path)
+    assert again.read() is None
+    assert again.lost
+    assert journal.write({"highest": 4})
+    assert JournalFile(journal.path).read() == {"highest": 4}
 
 
 def test_a_journal_in_a_folder_that_cannot_be_used_is_a_clear_problem(tmp_path: Path) -> None:

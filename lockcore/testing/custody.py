@@ -1,0 +1,178 @@
+"""I13 and I14: how nodes treat who asks them, and who takes a lock over. Watched from outside.
+
+I13, a request keeps its bounds
+  - Nothing fresh is granted past its caller's deadline, and a grant whose
+    caller was refused is not held on (W18).
+  - A node passes on only what a client of its own asked: one hop (W15).
+
+I14, a lock has one keeper, who knows everything
+  - A holder who shows its newest token to the node that keeps its lock is
+    neither sent on nor refused there, also in a handover (DESIGN 6).
+  - Who promotes or re-admits a lock knows every acknowledged state of it that
+    a living member of the same view knows.
+
+Owners are told apart by name: simulated clients give each acquisition one.
+
+Elsewhere: who calls this (witness), what was acknowledged (deeds, I12).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lockcore.core.limits import NS_PER_MS
+from lockcore.core.messages import (
+    ClientCall,
+    Code,
+    FindOwner,
+    Forward,
+    ForwardReply,
+    FromPeer,
+    Lock,
+    NodeEffect,
+    NodeInput,
+    Operation,
+    Refused,
+    Reply,
+    SendPeer,
+)
+from lockcore.testing.record import Act, Deed, Violation
+
+if TYPE_CHECKING:
+    from lockcore.core.leases import Lease
+    from lockcore.testing.stage import SimNode, Stage
+
+SEND_AWAY = frozenset(
+    {Code.NOT_PRIMARY, Code.NOT_FOUND, Code.TOKEN_MISMATCH, Code.TOKEN_ON_NEW, Code.TOKEN_ON_EXPIRED, Code.HANDOFF}
+)
+SLACK_NS = 20 * NS_PER_MS
+"""A lease or a node lease that ends so soon may end before anything can be said."""
+HOLDS = 0.99
+"""A clock that runs 1 % fast lets a lease end at so much of its time."""
+
+Question = tuple[object, int]
+
+
+@dataclass(slots=True)
+class Bench:
+    """What one incarnation was asked. `due_ns`: by its own clock, for each owner."""
+
+    due_ns: dict[str, int] = field(default_factory=dict)
+    asked: dict[Question, Operation] = field(default_factory=dict)
+    own: set[Operation] = field(default_factory=set)
+    granted: set[str] = field(default_factory=set)
+
+
+class Custody:
+    """Who was asked for what, and who keeps which lock."""
+
+    def __init__(self, stage: Stage) -> None:
+        """Look at nothing yet."""
+        self.stage = stage
+        self.found: list[Violation] = []
+        self.keepers: dict[str, int] = {}
+        self.newest: dict[str, Deed] = {}
+        self._benches: dict[int, Bench] = {}
+        self._shown: tuple[Question, Operation] | None = None
+
+    def hear(self, node: SimNode, given: NodeInput, left_ns: int) -> None:
+        """Look at a request before the node takes it. `left_ns`: of its node lease."""
+        self._shown = None
+        match given:
+            case ClientCall(call_id, operation, timeout_ms):
+                question: Question = ("", call_id)
+            case FromPeer(Forward(sender, forward_id, operation, timeout_ms)):
+                question = (sender.address, forward_id)
+            case _:
+                return
+        bench = self._bench(node)
+        bench.asked[question] = operation
+        if isinstance(given, ClientCall):
+            bench.own.add(operation)
+        if isinstance(operation, Lock) and not operation.token:
+            due_ns = node.clock.boot(self.stage.now_ns) + timeout_ms * NS_PER_MS
+            bench.due_ns[operation.owner] = max(due_ns, bench.due_ns.get(operation.owner, 0))
+        elif not isinstance(operation, FindOwner) and left_ns > SLACK_NS and self._keeps(node, operation):
+            self._shown = question, operation
+
+    def see(self, node: SimNode, effects: list[NodeEffect]) -> None:
+        """Look at what came of it."""
+        bench = self._bench(node)
+        for effect in effects:
+            match effect:
+                case Reply(call_id, result):
+                    self._answered(node, bench, ("", call_id), result)
+                case SendPeer(address, ForwardReply(_, forward_id, result)):
+                    self._answered(node, bench, (address, forward_id), result)
+                case SendPeer(address, Forward(_, _, operation)):
+                    if operation not in bench.own:
+                        self._accuse("I13", node, operation.key, f"it sent on to {address} what it was sent")
+                    if self._shown is not None and self._shown[1] is operation:
+                        self._accuse("I14", node, operation.key, "it keeps the lock, and sent its holder on")
+
+    def grants(self, node: SimNode, lease: Lease) -> None:
+        """Look at a fresh grant."""
+        bench = self._bench(node)
+        bench.granted.add(lease.owner)
+        late_ns = node.clock.boot(self.stage.now_ns) - bench.due_ns.get(lease.owner, 1 << 63)
+        if late_ns >= 0:
+            text = f"it granted {late_ns / NS_PER_MS:.1f} ms past the deadline of {lease.owner}"
+            self._accuse("I13", node, lease.key, text)
+
+    def takes_over(self, node: SimNode, key: str, order: tuple[int, int]) -> None:
+        """Look at a node that promotes a copy, or re-admits a holder by a token."""
+        newest = self.newest.get(key)
+        view = node.core.view
+        if newest is None or newest.order <= order or view is None:
+            return
+        for other in self.stage.nodes.values():
+            theirs = other.core.view
+            if other is node or not other.alive or theirs is None or theirs.number != view.number:
+                continue
+            lease = other.core._state.table.get(key)  # noqa: SLF001 - a witness, no part of the rules
+            if theirs.is_up(other.core.member) and lease is not None and lease.order >= newest.order:
+                text = f"it took over {order}, and {other.address} of the same view knows {newest.order}"
+                self._accuse("I14", node, key, text)
+                return
+
+    def may_be_held(self, lease: Lease) -> bool:
+        """Say whether its holder may still believe in it; copies count from later, and outlive that."""
+        deed = self.newest.get(lease.key)
+        return deed is None or self.stage.now_ns < deed.at_ns + int(lease.ttl_ms * NS_PER_MS * HOLDS)
+
+    # --- inside -----------------------------------------------------------------------
+
+    def _bench(self, node: SimNode) -> Bench:
+        return self._benches.setdefault(node.core.member.incarnation, Bench())
+
+    def _keeps(self, node: SimNode, operation: Operation) -> bool:
+        member, view = node.core.member, node.core.view
+        if self.keepers.get(operation.key) != member.incarnation or view is None or not view.is_up(member):
+            return False
+        lease = node.core._state.table.get(operation.key)  # noqa: SLF001 - a witness, no part of the rules
+        now_ns = node.clock.boot(self.stage.now_ns)
+        good = lease is not None and lease.token == getattr(operation, "token", "")
+        return good and lease is not None and lease.live(now_ns + SLACK_NS)
+
+    def _answered(self, node: SimNode, bench: Bench, question: Question, result: object) -> None:
+        operation = bench.asked.pop(question, None)
+        if not isinstance(result, Refused) or operation is None:
+            if isinstance(operation, Lock):
+                bench.granted.discard(operation.owner)
+            return
+        if self._shown is not None and self._shown[0] == question and result.code in SEND_AWAY:
+            self._accuse("I14", node, operation.key, f"it keeps the lock, and refused its holder: {result.code}")
+        over = result.code in (Code.TIMEOUT, Code.HANDOFF)  # HELD, say, answers a request that was doubled
+        if over and isinstance(operation, Lock) and operation.owner in bench.granted and not operation.token:
+            lease = node.core._state.table.get(operation.key)  # noqa: SLF001 - a witness, no part of the rules
+            held = lease is not None and lease.owner == operation.owner and lease.serving
+            if held and lease is not None and lease.live(node.clock.boot(self.stage.now_ns)):
+                text = f"it holds the lock on for {operation.owner}, whom it refused ({result.code})"
+                self._accuse("I13", node, operation.key, text)
+
+    def _accuse(self, rule: str, node: SimNode, key: str, text: str) -> None:
+        member, lease = node.core.member, node.core._state.table.get(key)  # noqa: SLF001 - a witness, no part of the rules
+        about = (key, *lease.order) if lease is not None else (key, 0, 0)
+        seen = Deed(self.stage.now_ns, member.address, member.incarnation, Act.SEEN, *about)
+        self.found.append(Violation(rule, f"{key}: at {member.address}, {text}", (seen,)))
