@@ -20,7 +20,8 @@ from lockcore.core.limits import (
 )
 from lockcore.core.messages import FileAnswer, FileRecord, RangeLocked, Released, SessionId
 from lockcore.core.rangerecords import OFFSET_MAX, Delta, Owner, RangeRecord, Row, WaiterRecord
-from lockcore.wire.asking import KIND_TO_WIRE, kind_of, range_locked, range_locked_of
+from lockcore.wire.answering import range_locked, range_locked_of
+from lockcore.wire.asking import KIND_TO_WIRE, kind_of
 from lockcore.wire.errors import CodecError
 from lockcore.wire.gen import lockring_pb2 as pb
 

@@ -5,7 +5,7 @@ Functions between frozen core messages and generated ones. Private to
 
 Invariants
   P1  `parse` and the `*_of` functions raise CodecError and nothing else.
-Elsewhere: operations and results (asking), whole messages (codec,
+Elsewhere: operations and results (asking, answering), whole messages (codec,
 peer_codec, master_codec, seaweed).
 """
 

@@ -37,7 +37,8 @@ from lockcore.core.messages import (
     SessionRecord,
     WaiterRecord,
 )
-from lockcore.wire.asking import key_operation_of, put_operation, put_result, result_of
+from lockcore.wire.answering import put_result, result_of
+from lockcore.wire.asking import key_operation_of, put_operation
 from lockcore.wire.errors import CodecError
 from lockcore.wire.files import file, files_of, session_id, session_id_of
 from lockcore.wire.gen import lockring_pb2 as pb

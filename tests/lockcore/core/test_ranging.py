@@ -19,6 +19,7 @@ from lockcore.core.messages import (
     RangeDenied,
     RangeFree,
     RangeLocked,
+    Refused,
     Released,
     Result,
     SessionIs,
@@ -361,7 +362,9 @@ def test_who_may_have_been_out_forgets_what_sessions_held() -> None:
     bench.view(skips=True)
     assert not bench.knows(key)
     assert bench.knows(own)  # its own lease ends it
-    assert refused(bench.ask(ListHeld(opened.session))).code is Code.SESSION_LOST
+    answer = bench.ask(ListHeld(opened.session))
+    assert isinstance(answer, Refused)
+    assert answer.code is Code.SESSION_LOST
 
 
 def test_who_was_there_all_along_forgets_nothing() -> None:
