@@ -133,7 +133,7 @@ def _take_replica(state: NodeState, batch: PeerBatch, record: LeaseRecord) -> Ou
     if outcome is Outcome.ACCEPTED and known is not None and known.serving:
         lease = state.table.get(record.key)
         if lease is not None:
-            lease.serving = False
+            state.table.serve(lease, serving=False)
         if known.live(state.now.boot_ns):
             state.emit(EventKind.DEMOTED, known, batch.sender.address, "the new primary has it")
     elif outcome is Outcome.STALE:

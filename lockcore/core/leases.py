@@ -23,12 +23,13 @@ places in the queue (queueing).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
-from lockcore.core.limits import ANSWERS_KEPT, NS_PER_MS, TOMBSTONE_MARGIN_MS
-from lockcore.core.messages import Answered, Instant, LeaseRecord, Outcome, SessionId, WaiterRecord
+from lockcore.core.lease import Lease, Waiter
+from lockcore.core.limits import NS_PER_MS, TOMBSTONE_MARGIN_MS
+from lockcore.core.messages import Instant, LeaseRecord, Outcome
 from lockcore.core.ring import position_of
 from lockcore.core.sessions import SessionTable
 from lockcore.core.tokens import TokenClaims, TokenMint
@@ -39,100 +40,7 @@ if TYPE_CHECKING:
     from lockcore.core.sessions import Session
 
 
-@dataclass(slots=True)
-class Waiter:
-    """One place in a lock's queue; `until_ns` None: as long as its session lives."""
-
-    session: Session
-    op_id: int
-    owner: str
-    until_ns: int | None = None
-    delay_ms: int = 0
-
-    @property
-    def id(self) -> tuple[SessionId, int]:
-        """Names the operation that waits."""
-        return self.session.ref, self.op_id
-
-    def record(self, now_ns: int) -> WaiterRecord:
-        """Return it as it travels."""
-        remaining_ns = None if self.until_ns is None else max(0, self.until_ns - now_ns)
-        session_ns = max(0, self.session.expires_ns - now_ns)
-        return WaiterRecord(self.session.ref, session_ns, self.op_id, self.owner, remaining_ns, self.delay_ms)
-
-
-@dataclass(slots=True)
-class Lease:
-    """One lock at one node.
-
-    `serving`: this node acts as its primary (it granted, promoted or
-    received it), until another has taken it over. `tenure`: the view in
-    which it began to; seqs it gives are above. `renewals` counts here.
-    `free_at_ns`: on a tombstone, when it may be granted again (lock-delay).
-    """
-
-    key: str
-    position: int
-    token: str
-    owner: str
-    generation: int
-    seq: int
-    expires_ns: int
-    ttl_ms: int
-    confirmed_seq: int = 0
-    gone: bool = False
-    serving: bool = False
-    tenure: int = 0
-    renewals: int = 0
-    session: Session | None = None
-    waiters: list[Waiter] = field(default_factory=list)
-    answers: tuple[Answered, ...] = ()
-    delay_ms: int = 0
-    free_at_ns: int = 0
-
-    @property
-    def order(self) -> tuple[int, int]:
-        """Replicas are ordered by it (L3)."""
-        return self.generation, self.seq
-
-    def live(self, now_ns: int) -> bool:
-        """Say whether somebody holds the lock."""
-        return not self.gone and now_ns < self.ends_ns
-
-    @property
-    def ends_ns(self) -> int:
-        """When it ends unless it is renewed."""
-        return self.expires_ns if self.session is None else self.session.frees_ns
-
-    def answered(self, session: SessionId, op_id: int) -> Answered | None:
-        """Return what an operation was answered, if that is still known."""
-        return next((a for a in self.answers if a.session == session and a.op_id == op_id), None)
-
-    def note_answer(self, answer: Answered) -> None:
-        """Remember an answer for its repetition; the oldest is forgotten."""
-        self.answers = (answer, *self.answers)[:ANSWERS_KEPT]
-
-    def record(self, now_ns: int) -> LeaseRecord:
-        """Return it as it travels."""
-        return LeaseRecord(
-            key=self.key,
-            token=self.token,
-            owner=self.owner,
-            generation=self.generation,
-            seq=self.seq,
-            remaining_ns=max(0, self._counts_to_ns() - now_ns),
-            ttl_ms=self.ttl_ms,
-            confirmed_seq=self.confirmed_seq,
-            gone=self.gone,
-            session=None if self.session is None else self.session.ref,
-            waiters=tuple(w.record(now_ns) for w in self.waiters),
-            answers=self.answers,
-            delay_ms=self.delay_ms,
-            delay_ns=max(0, self.free_at_ns - now_ns),
-        )
-
-    def _counts_to_ns(self) -> int:
-        return self.expires_ns if self.session is None or self.gone else self.session.expires_ns
+__all__ = ["Lease", "LeaseTable", "Waiter"]
 
 
 class LeaseTable:
@@ -146,6 +54,7 @@ class LeaseTable:
         self._leases: dict[str, Lease] = {}
         self._deadlines: list[tuple[int, str, int, int]] = []
         self._sessions_of: dict[str, list[Session]] = {}
+        self._held = {True: 0, False: 0}
 
     def __len__(self) -> int:
         """Return how many keys are known, tombstones included."""
@@ -162,6 +71,20 @@ class LeaseTable:
     def with_sessions(self) -> list[Lease]:
         """Return the locks that sessions hold or wait for."""
         return [self._leases[key] for key in self._sessions_of]
+
+    def held(self, *, serving: bool) -> int:
+        """Return how many locks are held that this node serves, or has a copy of.
+
+        As of the last `expire`. Counted as they change: the table is large,
+        and heartbeats are many.
+        """
+        return self._held[serving]
+
+    def serve(self, lease: Lease, *, serving: bool) -> None:
+        """Begin or end to act as a lease's primary."""
+        self._count(lease, -1)
+        lease.serving = serving
+        self._count(lease, 1)
 
     def raise_floor(self, generation: int) -> None:
         """Never grant this generation, nor one below it (L2)."""
@@ -226,6 +149,7 @@ class LeaseTable:
         """Turn a lease into a tombstone."""
         lease.seq = self._next_seq(lease)
         lease.expires_ns = max(lease.expires_ns, lease.ends_ns)
+        self._count(lease, -1)
         lease.gone = True
         lease.session = None
         self._put(lease)
@@ -305,8 +229,10 @@ class LeaseTable:
 
     def drop(self, key: str) -> None:
         """Forget a key."""
-        lease = self._leases.pop(key, None)
+        lease = self._leases.get(key)
         if lease is not None:
+            self._count(lease, -1)
+            del self._leases[key]
             self._leave_index(key)
 
     # --- time ---------------------------------------------------------------------
@@ -331,12 +257,34 @@ class LeaseTable:
                     lease.expires_ns = now_ns  # kept for its queue; looked at again later
             elif now_ns >= lease.expires_ns:
                 ended.append(replace(lease))
+                self._count(lease, -1)
                 lease.gone = True
                 lease.free_at_ns = lease.expires_ns + lease.delay_ms * NS_PER_MS
             self._watch(lease)
         return ended
 
     # --- inside -------------------------------------------------------------------
+
+    def _put(self, lease: Lease) -> None:
+        known = self._leases.get(lease.key)
+        if known is not None:
+            self._count(known, -1)
+        self._leases[lease.key] = lease
+        self._count(lease, 1)
+        self._leave_index(lease.key)
+        found = [w.session for w in lease.waiters]
+        if lease.session is not None:
+            found.append(lease.session)
+        if found:
+            self._sessions_of[lease.key] = found
+            for session in found:
+                session.keys.add(lease.key)
+        self._watch(lease)
+
+    def _count(self, lease: Lease, change: int) -> None:
+        """Count a lease of this table in or out, before or after it changes; tombstones do not count."""
+        if not lease.gone and self._leases.get(lease.key) is lease:
+            self._held[lease.serving] += change
 
     def _next_seq(self, lease: Lease) -> int:
         """Continue above the view in which this node took the lock over.
@@ -351,18 +299,6 @@ class LeaseTable:
         wall_ms = 0 if lease.session else (now.wall_ns + lease.expires_ns - now.boot_ns) // NS_PER_MS
         claims = TokenClaims(lease.generation, lease.seq, max(0, wall_ms), lease.owner)
         return self.mint.make(lease.key, claims)
-
-    def _put(self, lease: Lease) -> None:
-        self._leases[lease.key] = lease
-        self._leave_index(lease.key)
-        found = [w.session for w in lease.waiters]
-        if lease.session is not None:
-            found.append(lease.session)
-        if found:
-            self._sessions_of[lease.key] = found
-            for session in found:
-                session.keys.add(lease.key)
-        self._watch(lease)
 
     def _leave_index(self, key: str) -> None:
         for session in self._sessions_of.pop(key, ()):

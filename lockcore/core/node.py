@@ -128,13 +128,12 @@ class NodeCore:
         return iter(self._state.table)
 
     def gauges(self, now: Instant) -> Gauges:
-        """Measure the node."""
+        """Measure the node; what it holds is as of the last step."""
         state = self._state
         state.now = now
-        live = [lease.serving for lease in state.table if lease.live(now.boot_ns)]
         return Gauges(
-            held_primary=sum(live),
-            held_backup=len(live) - sum(live),
+            held_primary=state.table.held(serving=True),
+            held_backup=state.table.held(serving=False),
             operations=state.operations,
             renewals=state.renewals,
             parked=state.desk.parked_count,

@@ -143,16 +143,19 @@ class NodeState:
 
     def begin_serving(self, item: Lease | RangeFile) -> None:
         """Act as an item's primary from this view on."""
-        item.serving = True
         item.tenure = self.view_number
         if isinstance(item, RangeFile):
+            item.serving = True
             self.files.serve(item, self.graph, self.now.boot_ns)
+        else:
+            self.table.serve(item, serving=True)
 
     def stop_serving(self, item: Lease | RangeFile) -> None:
         """Be no longer its primary."""
-        if isinstance(item, RangeFile) and item.serving:
+        if not isinstance(item, RangeFile):
+            self.table.serve(item, serving=False)
+        elif item.serving:
             self.files.demote(item, self.now.boot_ns)
-        item.serving = False
 
     @property
     def is_up(self) -> bool:

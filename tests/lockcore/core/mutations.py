@@ -333,6 +333,6 @@ def stop_serving_at_once(patch: pytest.MonkeyPatch) -> None:
     def hasty(state: NodeState, lease: Lease, undelivered: bool) -> None:  # noqa: FBT001 - as what it replaces
         rehome(state, lease, undelivered)
         if state.owners_at(lease.position)[0] != state.me.address:
-            lease.serving = False
+            state.table.serve(lease, serving=False)
 
     patch.setattr(views, "_rehome", hasty)

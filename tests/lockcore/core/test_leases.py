@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lockcore.core.leases import Lease, LeaseTable
 from lockcore.core.limits import NS_PER_MS, TOMBSTONE_MARGIN_MS
 from lockcore.core.messages import Instant, LeaseRecord, Outcome
-from lockcore.core.tokens import TokenMint
+from lockcore.core.tokens import TokenClaims, TokenMint
 
 MINT = TokenMint(b"the secret of a test cluster")
 WALL_NS = 1_700_000_000_000_000_000
@@ -294,3 +294,40 @@ def test_deadlines_come_in_order_of_time_not_of_granting(ends_first: str) -> Non
     for key in ("a", "b"):
         table.grant(key, "ada", 1_000 if key == ends_first else 2_000, at(0), 0)
     assert [le.key for le in table.expire(1_000 * NS_PER_MS)] == [ends_first]
+
+
+deeds = st.tuples(
+    st.sampled_from(["grant", "renew", "release", "merge", "readmit", "drop", "serve", "yield", "pass"]),
+    st.sampled_from("abc"),
+    st.integers(1, 4_000),
+)
+
+
+@given(st.lists(deeds, max_size=40))
+def test_the_counts_of_held_locks_are_those_of_the_whole_table(story: list[tuple[str, str, int]]) -> None:
+    """Heartbeats tell them; going through a large table for each would keep clients waiting."""
+    table, now_ms = new_table(), 0
+    for deed, key, number in story:
+        now, lease = at(now_ms), table.get(key)
+        match deed:
+            case "grant":
+                table.grant(key, "ada", number, now, 0)
+            case "merge":
+                table.merge(record(number, 1, key=key, gone=number % 3 == 0, remaining_ms=number), now.boot_ns)
+            case "readmit":
+                table.readmit(key, TokenClaims(number, 1, 0, "ada"), number, now, 0)
+            case "drop":
+                table.drop(key)
+            case "pass":
+                now_ms += number * 5
+            case _ if lease is not None:
+                if deed == "renew":
+                    table.renew(lease, number, 0, now)
+                elif deed == "release":
+                    table.release(lease)
+                else:
+                    table.serve(lease, serving=deed == "serve")
+        now_ns = at(now_ms).boot_ns
+        table.expire(now_ns)
+        live = [lease.serving for lease in table if lease.live(now_ns)]
+        assert (table.held(serving=True), table.held(serving=False)) == (live.count(True), live.count(False))
