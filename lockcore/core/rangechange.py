@@ -81,7 +81,23 @@ class RangeState:
             return False
         if self.rows.stands_against(owner, waiter.kind, waiter.start, waiter.end):
             return True
-        return any(other.owner == owner for other in self.ahead(waiter))
+        return (waiter.fair or self.has_fair) and self._stands_before(owner, waiter)
+
+    def _stands_before(self, owner: Owner, waiter: Waiter) -> bool:
+        """Say whether a waiter of this owner must not be passed; asks its own waiters only, of whom there are few."""
+        before = [
+            other
+            for other in self.queue.of_owner(owner)
+            if other.ticket < waiter.ticket and (other.fair or waiter.fair) and _collide(other, waiter)
+        ]
+        if not before:
+            return False
+        gained = self.rows.gained(waiter.owner, waiter.kind, waiter.start, waiter.end)
+        return any(other.start <= span.end and span.start <= other.end for other in before for span in gained)
+
+    def gains_all(self, waiter: Waiter) -> bool:
+        """Say whether a request is for nothing that its owner holds already."""
+        return self.rows.gained(waiter.owner, waiter.kind, waiter.start, waiter.end) == [Span(waiter.start, waiter.end)]
 
     def in_the_way(self, waiter: Waiter) -> Iterator[Owner]:
         """Iterate over all who keep a waiter waiting."""
@@ -139,15 +155,12 @@ class Change:
         self._queued[waiter.ticket] = waiter
 
     def dequeue(self, waiter: Waiter) -> None:
-        """Free somebody's place; whom it kept behind it is tried again."""
-        had_fair = self.state.has_fair
+        """Free somebody's place."""
         self.state.queue.pop(waiter.ticket)
         self.state.graph.wait_no_more(self.state, waiter)
         self._queued.pop(waiter.ticket, None)
         if waiter.ticket < self._first_new:
             self._dequeued.append(waiter.ticket)
-        if had_fair:
-            self.candidates(self.state.queue.near(waiter.start, waiter.end))
 
     def hand_over(self, waiter: Waiter, heir: Waiter) -> None:
         """Give somebody's place to another owner."""
@@ -157,8 +170,11 @@ class Change:
         self._queued[heir.ticket] = heir
 
     def give_up(self, waiter: Waiter, error: Errno, text: str) -> None:
-        """End a wait without a grant."""
+        """End a wait without a grant. Whom it kept behind it (a grant's row goes on doing so) is tried again."""
+        had_fair = self.state.has_fair
         self.dequeue(waiter)
+        if had_fair:
+            self.candidates(self.state.queue.near(waiter.start, waiter.end))
         self._pushes.append(Push(waiter, Denied(error, text)))
 
     def freed(self, span: Span | None) -> None:

@@ -38,6 +38,9 @@ class Table(Protocol):
     def has_fair(self) -> bool:
         """Whether some of its waiters are kept by other waiters and not by rows alone."""
 
+    def gains_all(self, waiter: Waiter) -> bool:
+        """Say whether a waiter's owner holds nothing of what it waits for."""
+
     def is_in_the_way(self, owner: Owner, waiter: Waiter) -> bool:
         """Say whether this owner keeps a waiter waiting."""
 
@@ -109,7 +112,7 @@ class _Search:
         self.waits = waits
         self.unseen = dict.fromkeys(waits)
         self.todo: list[tuple[Table, Waiter]] = []
-        self._searched: dict[tuple[Table, bool], list[tuple[int, int]]] = {}
+        self._searched: dict[tuple[Table, bool], list[Waiter]] = {}
 
     def visit(self, table: Table, waiter: Waiter) -> None:
         """Add all waiters that this one waits for, and that nobody else has waited for so far."""
@@ -127,12 +130,15 @@ class _Search:
     def _known(self, table: Table, waiter: Waiter) -> bool:
         """Say whether all in the way of a waiter were found in the way of another; note it otherwise.
 
-        Where waiters stand in each other's way, that depends on their places: each is looked at.
+        Where waiters stand in each other's way, the other must have come
+        later, and not be less strict.
         """
-        if table.has_fair:
-            return False
-        spans = self._searched.setdefault((table, waiter.kind is Kind.WRITE), [])
-        if any(start <= waiter.start and waiter.end <= end for start, end in spans):
-            return True
-        spans.append((waiter.start, waiter.end))
+        fair = waiter.fair or table.has_fair
+        seen = self._searched.setdefault((table, waiter.kind is Kind.WRITE), [])
+        for other in seen:
+            stricter = not fair or (other.ticket >= waiter.ticket and other.fair >= waiter.fair)
+            if stricter and other.start <= waiter.start and waiter.end <= other.end:
+                return True
+        if not fair or table.gains_all(waiter):
+            seen.append(waiter)
         return False

@@ -254,6 +254,27 @@ def test_behind_a_fair_waiter_one_waits_for_it_too() -> None:
     assert error(wait(two, A, READ, 0, 1)) is Errno.EDEADLK
 
 
+def test_a_fair_request_does_not_wait_behind_a_wait_for_itself_though_that_one_is_not_fair() -> None:
+    table = RangeTable()
+    lock(table, A, READ, 0, 10)
+    lock(table, D, READ, 7, 2)
+    wait(table, C, WRITE, 1, 2)
+    assert error(wait(table, A, WRITE, 1, 3, fair=True)) is Errno.EDEADLK
+    assert isinstance(lock(table, A, WRITE, 1, 3).result, Locked)
+
+
+def test_a_circle_behind_fair_waiters_of_other_ranges_is_found() -> None:
+    """What was found in the way of one waiter is not what is in the way of a later or a stricter one."""
+    graph = WaitGraph()
+    one, two = RangeTable(graph), RangeTable(graph)
+    lock(one, A, WRITE, 0, 10)
+    lock(two, D, WRITE, 0, 10)
+    wait(one, B, READ, 0, 5, fair=True)
+    wait(one, C, WRITE, 4, 6, fair=True)
+    assert isinstance(wait(two, A, WRITE, 0, 5).result, Waiting)
+    assert error(wait(one, D, READ, 9, 1)) is Errno.EDEADLK
+
+
 def test_a_replica_that_hears_of_each_change_is_equal() -> None:
     table, replica = RangeTable(), RangeTable()
     for step in (
