@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from lockcore.core.leases import Lease
     from lockcore.core.messages import LeaseRecord, PeerAck, PeerBatch
-    from lockcore.core.outbox import Delivered, Told, _UnderWay
+    from lockcore.core.outbox import Delivered, _UnderWay
     from lockcore.core.requests import Request
     from lockcore.core.tokens import TokenClaims
 
@@ -106,7 +106,7 @@ def take_refusals_for_answers(patch: pytest.MonkeyPatch) -> None:
     """W5, O1: whatever the answer to a batch says, its records count as delivered."""
     acknowledge = PeerLink.acknowledge
 
-    def trusting(self: PeerLink, ack: PeerAck, now_ns: int) -> list[Delivered | Told]:
+    def trusting(self: PeerLink, ack: PeerAck, now_ns: int) -> list[Delivered]:
         under_way = self._under_way
         taken = tuple(Outcome.ACCEPTED for _ in under_way.records) if under_way else ()
         said = replace(ack, status=BatchStatus.OK, view=self.view, replicas=taken, transfers=taken)
