@@ -13,8 +13,10 @@ from __future__ import annotations
 
 from lockcore.client.client import LockClient
 from lockcore.client.live import LiveLock
+from lockcore.client.session import Session, SessionState
+from lockcore.core.operations import SessionProof
 
-__all__ = ["LiveLock", "LockClient", "connect"]
+__all__ = ["LiveLock", "LockClient", "Session", "SessionProof", "SessionState", "connect"]
 
 
 def connect(target: str, *, timeout: float = 10.0) -> LockClient:

@@ -45,5 +45,23 @@ class LockLost(LockError):  # noqa: N818 - same
         self.generation = generation
 
 
+class SessionLost(LockError):  # noqa: N818 - same
+    """The session is over: nothing is held through it any more. Open another, and ask again for what is needed."""
+
+
+class RangeRefused(LockError):  # noqa: N818 - same
+    """A byte-range lock was refused, as fcntl(2) refuses.
+
+    Attributes:
+        errno: the number, as in the module `errno` (EAGAIN, EDEADLK, EINVAL, EOVERFLOW, ENOLCK, ...).
+        held_by: who is in the way, as (label, kind, start, length); None where that is not it.
+    """
+
+    def __init__(self, text: str, *, errno: int, held_by: tuple[str, str, int, int] | None) -> None:
+        super().__init__(text)
+        self.errno = errno
+        self.held_by = held_by
+
+
 class ClusterUnavailable(LockError):  # noqa: N818 - same
     """No lock node gave an answer that settles the question, in the time allowed."""

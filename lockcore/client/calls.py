@@ -41,11 +41,13 @@ def settles(operation: Operation, result: Result) -> bool:
     if not isinstance(result, Refused):
         return True
     if result.code is Code.RECOVERING:
-        return isinstance(operation, Lock) and not operation.token
+        return isinstance(operation, Lock) and not operation.token and operation.session is None
     return result.code not in RETRYABLE
 
 
-async def call(pool: Pool, route: Route, operation: Operation, deadline_ns: int) -> Answer:
+async def call(
+    pool: Pool, route: Route, operation: Operation, deadline_ns: int, attempt_ms: int = ATTEMPT_MS_MAX
+) -> Answer:
     """Ask until somebody settles it.
 
     Args:
@@ -53,6 +55,7 @@ async def call(pool: Pool, route: Route, operation: Operation, deadline_ns: int)
         route: the way to the key's node, kept between calls.
         operation: checked by the caller.
         deadline_ns: CLOCK_BOOTTIME.
+        attempt_ms: how long one node may take at most; longer for what waits in a queue.
     Returns:
         The answer, or none with the reason.
     """
@@ -62,7 +65,7 @@ async def call(pool: Pool, route: Route, operation: Operation, deadline_ns: int)
     while (now_ns := boot_ns()) < deadline_ns:
         target = route.choose(pool.view, pool.usable)
         try:
-            result = await pool.link(target).ask(operation, _attempt_ms(deadline_ns - now_ns))
+            result = await pool.link(target).ask(operation, _attempt_ms(deadline_ns - now_ns, attempt_ms))
         except LinkProblem:
             why = pool.problems()
             route.failed(target)
@@ -82,9 +85,11 @@ async def call(pool: Pool, route: Route, operation: Operation, deadline_ns: int)
     return Answer(None, 0, why or pool.problems())
 
 
-def _attempt_ms(left_ns: int) -> int:
+def _attempt_ms(left_ns: int, most_ms: int) -> int:
     left_ms = max(1, left_ns // NS_PER_MS)
-    return min(left_ms, max(ATTEMPT_MS_MIN, min(left_ms // ATTEMPT_SHARE, ATTEMPT_MS_MAX)))
+    if most_ms > ATTEMPT_MS_MAX:
+        return min(left_ms, most_ms)
+    return min(left_ms, max(ATTEMPT_MS_MIN, min(left_ms // ATTEMPT_SHARE, most_ms)))
 
 
 def _is_about_the_node(result: Result) -> bool:

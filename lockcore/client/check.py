@@ -17,9 +17,13 @@ from lockcore.core.limits import (
     KEY_BYTES_MAX,
     LEASE_MS_MAX,
     LEASE_MS_MIN,
+    LOCK_OWNER_BYTES_MAX,
     OWNER_BYTES_MAX,
     REQUEST_TIMEOUT_MS_MAX,
+    SESSION_LABEL_BYTES_MAX,
+    SESSION_MS_MIN,
     TOKEN_BYTES_MAX,
+    WAIT_MS_MAX,
 )
 from lockcore.errors import InvalidRequest
 from lockcore.wire.addresses import PORT_MAX, grpc_target, host_of
@@ -70,6 +74,41 @@ def wait_ms_of(wait: object) -> int | None:
     if not 0 <= seconds <= WAIT_S_MAX:
         raise InvalidRequest(f"wait is None (for ever) or 0 to {WAIT_S_MAX} seconds, not {seconds:g}")
     return round(seconds * MS_PER_S)
+
+
+def session_wait_ms_of(wait: object) -> int | None:
+    """Return a time to queue given in seconds, in milliseconds; None is as long as the session lives."""
+    wait_ms = wait_ms_of(wait)
+    if wait_ms is not None and wait_ms > WAIT_MS_MAX:
+        raise InvalidRequest(f"wait is None (as long as the session lives) or 0 to {WAIT_MS_MAX // MS_PER_S} seconds")
+    return wait_ms
+
+
+def session_ttl_ms_of(ttl: object) -> int:
+    """Return a session's lease given in seconds, in whole milliseconds."""
+    low, high = SESSION_MS_MIN / MS_PER_S, LEASE_MS_MAX / MS_PER_S
+    seconds = _number("ttl", ttl)
+    if not low <= seconds <= high:
+        raise InvalidRequest(
+            f"a session's ttl is {low:g} to {high:.0f} seconds, not {seconds:g}; it is kept alive by itself"
+        )
+    return round(seconds * MS_PER_S)
+
+
+def label_of(label: object) -> str:
+    """Return a session's label that can be one."""
+    size = _utf8_size("label", label)
+    if size > SESSION_LABEL_BYTES_MAX:
+        raise InvalidRequest(f"a label has at most {SESSION_LABEL_BYTES_MAX} bytes; this one has {size}: shorten it")
+    return str(label)
+
+
+def lock_owner_of(owner: object) -> str:
+    """Return a lock-owner of byte ranges that can be one."""
+    size = _utf8_size("owner", owner)
+    if size > LOCK_OWNER_BYTES_MAX:
+        raise InvalidRequest(f"a lock-owner has at most {LOCK_OWNER_BYTES_MAX} bytes; this one has {size}: shorten it")
+    return str(owner)
 
 
 def timeout_ms_of(timeout: object) -> int:

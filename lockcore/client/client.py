@@ -27,6 +27,7 @@ from lockcore.client.live import LiveLock, unavailable
 from lockcore.client.machine import LONG_TTL_S, SHORT_RETRY_MS, SHORT_TTL_S, LockMachine, Terms, long_retry_ms
 from lockcore.client.pool import Pool
 from lockcore.client.route import Route, target_of
+from lockcore.client.session import Session
 from lockcore.core.limits import NS_PER_MS
 from lockcore.core.operations import FindOwner, Lock, OwnerIs, Unlock
 from lockcore.errors import LockError
@@ -36,8 +37,12 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from lockcore.client.ranges import Ranges
     from lockcore.core.operations import Operation, Result
     from lockcore.core.view import View
+
+SESSION_TTL_S = 15.0
+"""A node that dies unseen is replaced within some 3 seconds; three keep-alives of the session fit in twice."""
 
 
 class LockClient:
@@ -52,6 +57,8 @@ class LockClient:
         self._seeds = check.seeds_of(target)
         self._timeout_ms = check.timeout_ms_of(timeout)
         self._locks: set[LiveLock] = set()
+        self._sessions: set[Session] = set()
+        self._own_session: asyncio.Task[Session] | None = None
         self._closed = False
         self.pool = Pool(self._seeds)
         self.timers = BootTimers()
@@ -75,6 +82,7 @@ class LockClient:
         """Release every lock and end the streams."""
         self._closed = True
         await asyncio.gather(*(lock.release() for lock in list(self._locks)), return_exceptions=True)
+        await asyncio.gather(*(session.close() for session in list(self._sessions)), return_exceptions=True)
         self.timers.close()
         await self.pool.close()
 
@@ -163,6 +171,34 @@ class LockClient:
         machine = LockMachine(terms, lambda: random.uniform(0.8, 1.2))  # noqa: S311 - spreads retries, guards nothing
         return LiveLock(self, machine, on_lost=on_lost, on_owner_change=on_owner_change, raise_if_lost=raise_if_lost)
 
+    # --- sessions --------------------------------------------------------------------------------
+
+    def session(
+        self,
+        label: str | None = None,
+        *,
+        ttl: float = SESSION_TTL_S,
+        on_state: Callable[[Session], object] | None = None,
+    ) -> Session:
+        """Return a session to be entered; it holds locks and byte ranges, and one keep-alive renews them all.
+
+        Args:
+            label: what people see; the host's name and the process id by default.
+            ttl: seconds after which others may have what it holds if this program vanishes, 1 to 60.
+            on_state: called with the session whenever its `state` changes; may be a coroutine function.
+        Raises:
+            InvalidRequest: an argument out of bounds.
+        """
+        label = check.label_of(default_owner() if label is None else label)
+        return Session(self, label, check.session_ttl_ms_of(ttl), on_state)
+
+    async def ranges(self, key: str) -> Ranges:
+        """Return the byte ranges of a key, locked through a session of the client's own (opened at first need)."""
+        self._refuse_if_closed()
+        if self._own_session is None or (self._own_session.done() and not _is_good(self._own_session)):
+            self._own_session = asyncio.get_running_loop().create_task(self.session().open())
+        return (await asyncio.shield(self._own_session)).ranges(key)
+
     # --- questions -------------------------------------------------------------------------------
 
     async def owner_of(self, key: str) -> str | None:
@@ -245,6 +281,20 @@ class LockClient:
             raise unavailable(answer.text)
         return answer.result
 
+    @property
+    def timeout_ms(self) -> int:
+        """How long a cluster that does not answer is given."""
+        return self._timeout_ms
+
+    def adopt_session(self, session: Session) -> None:
+        """Remember a session, to end it at `close`."""
+        self._refuse_if_closed()
+        self._sessions.add(session)
+
+    def forget_session(self, session: Session) -> None:
+        """Forget a session that is over."""
+        self._sessions.discard(session)
+
     # --- for live locks ------------------------------------------------------------------------------
 
     def route(self, key: str) -> Route:
@@ -276,6 +326,10 @@ class LockClient:
     def _refuse_if_closed(self) -> None:
         if self._closed:
             raise LockError("this client was closed; connect again")
+
+
+def _is_good(task: asyncio.Task[Session]) -> bool:
+    return not task.cancelled() and task.exception() is None and task.result().is_alive
 
 
 def default_owner() -> str:

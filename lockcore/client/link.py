@@ -24,7 +24,7 @@ import grpc.aio
 
 from lockcore.client.clock import boot_ns
 from lockcore.core.limits import NS_PER_MS, REQUEST_TIMEOUT_MS
-from lockcore.core.operations import FindOwner, Granted, Lock, Operation, Result, Unlock
+from lockcore.core.operations import Granted, Lock, Operation, Result, Unlock
 from lockcore.wire.codec import (
     MESSAGE_BYTES_MAX,
     OPS_PER_BATCH_MAX,
@@ -248,8 +248,13 @@ class Link:
         return question
 
     def _undo(self, operation: Operation, result: Result) -> None:
-        """Give back a lock that came when nobody waited for it any more (L2)."""
-        if isinstance(operation, Lock) and not operation.token and isinstance(result, Granted):
+        """Give back a lock that came when nobody waited for it any more (L2).
+
+        What was asked in a session is asked again by its op_id, or given up by it: that is for the session to say.
+        """
+        if not isinstance(operation, Lock) or operation.session is not None:
+            return
+        if not operation.token and isinstance(result, Granted):
             answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
             answer.add_done_callback(_look_at)
             self._submit(Unlock(operation.key, result.token), REQUEST_TIMEOUT_MS, answer)
@@ -289,9 +294,5 @@ def _look_at(future: asyncio.Future[Result]) -> None:
 
 def _size_of(operation: Operation) -> int:
     """Return an upper bound of the bytes an operation takes in a message."""
-    texts = [operation.key]
-    if not isinstance(operation, FindOwner):
-        texts.append(operation.token)
-    if isinstance(operation, Lock):
-        texts.append(operation.owner)
-    return 64 + sum(len(text) if text.isascii() else 4 * len(text) for text in texts)
+    texts = [getattr(operation, name, None) or "" for name in ("key", "token", "owner", "label", "lock_owner")]
+    return 512 + sum(len(text) if text.isascii() else 4 * len(text) for text in texts)

@@ -33,6 +33,16 @@ class EventKind(StrEnum):
     SETTLED = "settled"
     FENCED = "fenced"
     UNFENCED = "unfenced"
+    QUEUED = "queued"  # a session waits for the lock
+    UNQUEUED = "unqueued"  # it waits no longer, and did not get it
+    MIGRATED = "migrated"  # the lock went to another session without a break
+    OPENED = "opened"  # a session
+    ENDED = "ended"  # a session, by its client
+    LAPSED = "lapsed"  # a session: nothing was heard of it for its lease
+    RANGE_LOCKED = "range-locked"
+    RANGE_UNLOCKED = "range-unlocked"
+    RANGE_QUEUED = "range-queued"
+    RANGE_MIGRATED = "range-migrated"
     GAP = "gap"  # made by observers: numbers that never arrived
     OPERATOR = "operator"  # made by the site: somebody asked for something
 
@@ -52,6 +62,7 @@ class Event:
     detail: str = ""
     ttl_ms: int = 0
     renewals: int = 0
+    session: str = ""
 
 
 @dataclass(frozen=True, slots=True)

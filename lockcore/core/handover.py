@@ -33,6 +33,7 @@ from lockcore.core.region import NOWHERE, Region
 if TYPE_CHECKING:
     from lockcore.core.leases import Lease
     from lockcore.core.messages import Seal
+    from lockcore.core.rangefiles import RangeFile
     from lockcore.core.view import MemberId, View
 
 
@@ -115,7 +116,7 @@ class Handover:
         """Say whether every member had all it needed in the view before."""
         return self.carried and self.previous is not None and 0 < self.previous.number <= self.settled_view
 
-    def must_hand_over(self, lease: Lease) -> bool:
+    def must_hand_over(self, lease: Lease | RangeFile) -> bool:
         """Say whether the key's primary in this view may lack this lease.
 
         It cannot where the last view was settled and the same incarnation
@@ -126,13 +127,13 @@ class Handover:
             return True
         return not self._was_in_pair(self.view.ring.owners_at(lease.position)[0], lease)
 
-    def must_replicate(self, lease: Lease) -> bool:
+    def must_replicate(self, lease: Lease | RangeFile) -> bool:
         """Say whether the key's backup in this view may lack this lease."""
         if self.view is None or self.previous is None or not self.previous_is_settled():
             return True
         return not self._was_in_pair(self.view.ring.owners_at(lease.position)[1], lease)
 
-    def _was_in_pair(self, address: str | None, lease: Lease) -> bool:
+    def _was_in_pair(self, address: str | None, lease: Lease | RangeFile) -> bool:
         if address is None or self.view is None or self.previous is None:
             return False
         same_life = self.previous.up.get(address) == self.view.up.get(address)

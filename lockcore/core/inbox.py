@@ -7,30 +7,35 @@ Invariants
       if it is newer than what is known (W4, W5, W9, W10).
   I3  A lock is handed over when the receiver has accepted exactly the state
       this node still has; otherwise it is sent again.
-Elsewhere: building batches (outbox), completeness (handover).
+Elsewhere: building batches (outbox), completeness (handover), sessions
+(keeping), queues (queueing).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lockcore.core import keeping, queueing
 from lockcore.core.events import EventKind
 from lockcore.core.limits import NS_PER_MS, REQUEST_TIMEOUT_MS_MAX
 from lockcore.core.messages import (
     PROBE_LSN,
     BatchStatus,
     Code,
+    FileRecord,
     Forward,
     ForwardReply,
     LeaseRecord,
     Lock,
+    Move,
     Outcome,
     PeerAck,
     PeerBatch,
     PeerMessage,
     SendPeer,
 )
-from lockcore.core.outbox import Delivered, Part
+from lockcore.core.outbox import Delivered, Part, Told
+from lockcore.core.rangefiles import id_of
 from lockcore.core.requests import Request
 from lockcore.core.ring import position_of
 from lockcore.core.serving import begin, handle, pass_on
@@ -71,14 +76,25 @@ def _take_batch(state: NodeState, batch: PeerBatch) -> None:
     state.last_lsn[batch.sender] = batch.lsn
     if batch.seal is not None:
         state.table.raise_floor(batch.seal.floor)
+    sessions = tuple(state.sessions.merge(record, state.now.boot_ns) for record in batch.sessions)
     replicas = tuple(_take_replica(state, batch, record) for record in batch.replicas)
     transfers = tuple(_take_transfer(state, batch, record) for record in batch.transfers)
+    files = tuple(_take_file(state, batch, record) for record in batch.files)
     if batch.seal is not None:
         state.handover.take_seal(batch.sender, batch.seal)
-    _acknowledge(state, batch, BatchStatus.OK, replicas, transfers)
+    _acknowledge(state, batch, BatchStatus.OK, replicas, transfers, sessions, files)
+    _go_on(state, batch)
+
+
+def _go_on(state: NodeState, batch: PeerBatch) -> None:
+    """Serve who waited for what has arrived."""
     for record in batch.transfers:
+        queueing.revive(state, record.key)
         for request in state.desk.unpark(record.key):
             handle(state, request)
+    for file in batch.files:
+        if file.transfer:
+            queueing.revive(state, id_of(file.key))
     if batch.seal is not None:
         promote_ready(state)
 
@@ -92,15 +108,19 @@ def _standing(state: NodeState, batch: PeerBatch) -> BatchStatus:
     return BatchStatus.OK if state.serving() else BatchStatus.NOT_SERVING
 
 
-def _acknowledge(
+def _acknowledge(  # noqa: PLR0913, PLR0917 - three kinds of records, three answers
     state: NodeState,
     batch: PeerBatch,
     status: BatchStatus,
     replicas: tuple[Outcome, ...] = (),
     transfers: tuple[Outcome, ...] = (),
+    sessions: tuple[Outcome, ...] = (),
+    files: tuple[Outcome, ...] = (),
 ) -> None:
     view = batch.view if status is BatchStatus.OK else state.view_number
-    ack = PeerAck(state.me, batch.sender, view, batch.lsn, status, replicas, transfers, state.table.floor)
+    ack = PeerAck(
+        state.me, batch.sender, view, batch.lsn, status, replicas, transfers, state.table.floor, sessions, files
+    )
     state.out.append(SendPeer(batch.sender.address, ack))
 
 
@@ -139,6 +159,29 @@ def _take_transfer(state: NodeState, batch: PeerBatch, record: LeaseRecord) -> O
     return outcome
 
 
+def _take_file(state: NodeState, batch: PeerBatch, record: FileRecord) -> Outcome:
+    owners = state.owners_at(position_of(record.key))
+    here = owners[0] == state.me.address if record.transfer else owners == (batch.sender.address, state.me.address)
+    if not here:
+        return Outcome.STALE
+    known = state.files.get(id_of(record.key))
+    served = known is not None and known.serving
+    state.table.raise_floor(record.generation)
+    outcome = state.files.merge(record, state.now.boot_ns)
+    file = state.files.get(id_of(record.key))
+    if outcome is not Outcome.ACCEPTED or file is None:
+        return outcome
+    state.table.raise_floor(file.table.floor)
+    if record.transfer and not file.serving:
+        state.begin_serving(file)
+        if not served and not file.gone:
+            state.emit(EventKind.TRANSFERRED, file, batch.sender.address)
+        state.spread(file)
+    elif served and not file.serving:
+        state.emit(EventKind.DEMOTED, file, batch.sender.address, "the new primary has it")
+    return outcome
+
+
 def _emit_stale(state: NodeState, batch: PeerBatch, record: LeaseRecord, what: str) -> None:
     detail = f"stale {what} of generation {record.generation} from {batch.sender.address}"
     state.emit_refusal(record.key, record.owner, detail)
@@ -156,7 +199,9 @@ def _take_ack(state: NodeState, ack: PeerAck) -> None:
         # later primary, which must win.
         state.table.raise_floor(ack.floor)
     for item in link.acknowledge(ack, state.now.boot_ns):
-        if item.part is Part.REPLICA:
+        if isinstance(item, Told):
+            keeping.told(state, item, ack.sender.address)
+        elif item.part is Part.REPLICA:
             _replica_delivered(state, item)
         else:
             _transfer_delivered(state, item, ack.sender.address)
@@ -173,7 +218,7 @@ def _replica_delivered(state: NodeState, item: Delivered) -> None:
 
 
 def _transfer_delivered(state: NodeState, item: Delivered, peer: str) -> None:
-    lease = state.table.get(item.key)
+    lease = state.item(item.key)
     if item.outcome is Outcome.ACCEPTED:
         _ask_heir(state, item, peer)
         state.commit(item.key, item.order, moved_to=peer)
@@ -182,9 +227,9 @@ def _transfer_delivered(state: NodeState, item: Delivered, peer: str) -> None:
     if lease is None or lease.order > item.order:
         return  # it changed since: spread() has queued the newer state
     if item.outcome is Outcome.STALE:
-        state.table.drop(item.key)
+        state.drop(item.key)
     elif lease.serving:
-        state.table.serve(lease, serving=False)
+        state.stop_serving(lease)
         if lease.live(state.now.boot_ns):
             state.emit(EventKind.DEMOTED, lease, peer, "handed over")
 
@@ -197,7 +242,7 @@ def _ask_heir(state: NodeState, item: Delivered, peer: str) -> None:
     """
     for pending in state.desk.pending.get(item.key, []):
         request = pending.request
-        if pending.order > item.order or request is None or not isinstance(request.operation, Lock):
+        if pending.order > item.order or request is None or not isinstance(request.operation, Lock | Move):
             continue
         pending.request = None
         if request.forwarded:

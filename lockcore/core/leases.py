@@ -3,8 +3,9 @@
 Pure: time arrives as an argument, consequences leave as return values. The
 table does not know who else has a copy, nor whether this node may serve.
 
-A lock's state is one `Lease`. Released and expired locks stay a while as
-tombstones (`gone`), so that a late message cannot bring them back.
+A lock's state is one `Lease`, with its queue. Released and expired locks stay
+a while as tombstones (`gone`), so that a late message cannot bring them back.
+A lock of a session lives as long as the session excludes others.
 
 Invariants
   L1  A key has at most one live lease.
@@ -14,80 +15,45 @@ Invariants
       newer one, nor an equal one.
   L4  A token of the lease's generation is good if its holder has not shown a
       newer one: a reply that got lost does not cost the lock.
-Elsewhere: request rules (requests), replication (outbox), roles (node).
+  L5  Each session knows the keys it holds or waits for here: none is left
+      behind when it ends.
+Elsewhere: request rules (requests), replication (outbox), roles (node),
+places in the queue (queueing).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
+from lockcore.core.lease import Lease, Waiter
 from lockcore.core.limits import NS_PER_MS, TOMBSTONE_MARGIN_MS
 from lockcore.core.messages import Instant, LeaseRecord, Outcome
 from lockcore.core.ring import position_of
+from lockcore.core.sessions import SessionTable
 from lockcore.core.tokens import TokenClaims, TokenMint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lockcore.core.sessions import Session
 
-@dataclass(slots=True)
-class Lease:
-    """One lock at one node.
 
-    `serving`: this node acts as its primary (it granted, promoted or
-    received it), until another has taken it over. `tenure`: the view in
-    which it began to; seqs it gives are above. `renewals` counts here.
-    """
-
-    key: str
-    position: int
-    token: str
-    owner: str
-    generation: int
-    seq: int
-    expires_ns: int
-    ttl_ms: int
-    confirmed_seq: int = 0
-    gone: bool = False
-    serving: bool = False
-    tenure: int = 0
-    renewals: int = 0
-
-    @property
-    def order(self) -> tuple[int, int]:
-        """Replicas are ordered by it (L3)."""
-        return self.generation, self.seq
-
-    def live(self, now_ns: int) -> bool:
-        """Say whether somebody holds the lock."""
-        return not self.gone and now_ns < self.expires_ns
-
-    def record(self, now_ns: int) -> LeaseRecord:
-        """Return it as it travels."""
-        return LeaseRecord(
-            key=self.key,
-            token=self.token,
-            owner=self.owner,
-            generation=self.generation,
-            seq=self.seq,
-            remaining_ns=max(0, self.expires_ns - now_ns),
-            ttl_ms=self.ttl_ms,
-            confirmed_seq=self.confirmed_seq,
-            gone=self.gone,
-        )
+__all__ = ["Lease", "LeaseTable", "Waiter"]
 
 
 class LeaseTable:
     """All locks one node knows."""
 
-    def __init__(self, mint: TokenMint) -> None:
+    def __init__(self, mint: TokenMint, sessions: SessionTable | None = None) -> None:
         """Start empty."""
         self.mint = mint
+        self.sessions = sessions or SessionTable()
         self.floor = 0
         self._leases: dict[str, Lease] = {}
         self._deadlines: list[tuple[int, str, int, int]] = []
+        self._sessions_of: dict[str, list[Session]] = {}
         self._held = {True: 0, False: 0}
 
     def __len__(self) -> int:
@@ -101,6 +67,10 @@ class LeaseTable:
     def get(self, key: str) -> Lease | None:
         """Return what is known of a key."""
         return self._leases.get(key)
+
+    def with_sessions(self) -> list[Lease]:
+        """Return the locks that sessions hold or wait for."""
+        return [self._leases[key] for key in self._sessions_of]
 
     def held(self, *, serving: bool) -> int:
         """Return how many locks are held that this node serves, or has a copy of.
@@ -122,9 +92,15 @@ class LeaseTable:
 
     # --- what a primary does -------------------------------------------------
 
-    def grant(self, key: str, owner: str, ttl_ms: int, now: Instant, tenure: int) -> Lease:
-        """Make a new lease. The caller has made sure that nobody holds it."""
+    def grant(  # noqa: PLR0913, PLR0917 - what a lease is made of
+        self, key: str, owner: str, ttl_ms: int, now: Instant, tenure: int, session: Session | None = None
+    ) -> Lease:
+        """Make a new lease. The caller has made sure that nobody holds it.
+
+        Its queue and its answers are those of the key before.
+        """
         self.floor += 1
+        before = self._leases.get(key)
         lease = Lease(
             key=key,
             position=position_of(key),
@@ -136,10 +112,27 @@ class LeaseTable:
             ttl_ms=ttl_ms,
             serving=True,
             tenure=tenure,
+            session=session,
+            waiters=before.waiters if before else [],
+            answers=before.answers if before else (),
         )
         lease.token = self._token(lease, now)
         self._put(lease)
         return lease
+
+    def touch(self, lease: Lease) -> None:
+        """Say that something else than the holding has changed: its queue."""
+        lease.seq = self._next_seq(lease)
+        self._put(lease)
+
+    def hold(self, lease: Lease, session: Session) -> None:
+        """Give a held lock to another session: same generation, next seq."""
+        lease.session = session
+        self.touch(lease)
+
+    def restore(self, record: LeaseRecord, now_ns: int) -> None:
+        """Put back what a key was before a change that is taken back, as a copy."""
+        self._put(self._from(record, now_ns))
 
     def renew(self, lease: Lease, ttl_ms: int, shown_seq: int, now: Instant) -> None:
         """Extend a live lease: new token, same generation, next seq."""
@@ -155,11 +148,15 @@ class LeaseTable:
     def release(self, lease: Lease) -> None:
         """Turn a lease into a tombstone."""
         lease.seq = self._next_seq(lease)
+        lease.expires_ns = max(lease.expires_ns, lease.ends_ns)
         self._count(lease, -1)
         lease.gone = True
-        self._watch(lease)
+        lease.session = None
+        self._put(lease)
 
-    def readmit(self, key: str, claims: TokenClaims, ttl_ms: int, now: Instant, tenure: int) -> Lease:
+    def readmit(  # noqa: PLR0913, PLR0917 - what a lease is made of
+        self, key: str, claims: TokenClaims, ttl_ms: int, now: Instant, tenure: int, session: Session | None = None
+    ) -> Lease:
         """Restore a lease from its holder's token, in a grace period."""
         self.raise_floor(claims.generation)
         lease = Lease(
@@ -174,6 +171,7 @@ class LeaseTable:
             confirmed_seq=claims.seq,
             serving=True,
             tenure=tenure,
+            session=session,
         )
         lease.token = self._token(lease, now)
         self._put(lease)
@@ -197,7 +195,12 @@ class LeaseTable:
         if known and known.order >= (record.generation, record.seq):
             same = known.order == (record.generation, record.seq) and known.token == record.token
             return Outcome.ACCEPTED if same and known.gone == record.gone else Outcome.STALE
-        lease = Lease(
+        self._put(self._from(record, now_ns))
+        return Outcome.ACCEPTED
+
+    def _from(self, record: LeaseRecord, now_ns: int) -> Lease:
+        learn = self.sessions.learn
+        return Lease(
             key=record.key,
             position=position_of(record.key),
             token=record.token,
@@ -208,9 +211,21 @@ class LeaseTable:
             ttl_ms=record.ttl_ms,
             confirmed_seq=record.confirmed_seq,
             gone=record.gone,
+            session=None if record.session is None else learn(record.session, record.remaining_ns, now_ns),
+            waiters=[
+                Waiter(
+                    session=learn(w.session, w.session_ns, now_ns),
+                    op_id=w.op_id,
+                    owner=w.owner,
+                    until_ns=None if w.remaining_ns is None else now_ns + w.remaining_ns,
+                    delay_ms=w.delay_ms,
+                )
+                for w in record.waiters
+            ],
+            answers=record.answers,
+            delay_ms=record.delay_ms,
+            free_at_ns=now_ns + record.delay_ns if record.delay_ns else 0,
         )
-        self._put(lease)
-        return Outcome.ACCEPTED
 
     def drop(self, key: str) -> None:
         """Forget a key."""
@@ -218,6 +233,7 @@ class LeaseTable:
         if lease is not None:
             self._count(lease, -1)
             del self._leases[key]
+            self._leave_index(key)
 
     # --- time ---------------------------------------------------------------------
 
@@ -235,12 +251,15 @@ class LeaseTable:
                 continue
             if lease.gone:
                 if now_ns >= lease.expires_ns + TOMBSTONE_MARGIN_MS * NS_PER_MS:
-                    del self._leases[key]
-                    continue
+                    if not lease.waiters:
+                        self.drop(key)
+                        continue
+                    lease.expires_ns = now_ns  # kept for its queue; looked at again later
             elif now_ns >= lease.expires_ns:
                 ended.append(replace(lease))
                 self._count(lease, -1)
                 lease.gone = True
+                lease.free_at_ns = lease.expires_ns + lease.delay_ms * NS_PER_MS
             self._watch(lease)
         return ended
 
@@ -252,6 +271,14 @@ class LeaseTable:
             self._count(known, -1)
         self._leases[lease.key] = lease
         self._count(lease, 1)
+        self._leave_index(lease.key)
+        found = [w.session for w in lease.waiters]
+        if lease.session is not None:
+            found.append(lease.session)
+        if found:
+            self._sessions_of[lease.key] = found
+            for session in found:
+                session.keys.add(lease.key)
         self._watch(lease)
 
     def _count(self, lease: Lease, change: int) -> None:
@@ -268,11 +295,18 @@ class LeaseTable:
         return max(lease.seq + 1, lease.tenure)
 
     def _token(self, lease: Lease, now: Instant) -> str:
-        wall_ms = (now.wall_ns + lease.expires_ns - now.boot_ns) // NS_PER_MS
+        # A token of a session's lock has no end of its own.
+        wall_ms = 0 if lease.session else (now.wall_ns + lease.expires_ns - now.boot_ns) // NS_PER_MS
         claims = TokenClaims(lease.generation, lease.seq, max(0, wall_ms), lease.owner)
         return self.mint.make(lease.key, claims)
 
+    def _leave_index(self, key: str) -> None:
+        for session in self._sessions_of.pop(key, ()):
+            session.keys.discard(key)
+
     def _watch(self, lease: Lease) -> None:
+        if lease.session is not None:
+            return  # it ends with its session
         at_ns = lease.expires_ns + (TOMBSTONE_MARGIN_MS * NS_PER_MS if lease.gone else 0)
         heappush(self._deadlines, (at_ns, lease.key, lease.generation, lease.seq))
         if len(self._deadlines) > 2 * len(self._leases) + 1_000:

@@ -52,18 +52,43 @@ PEER_BATCH_RECORDS_MAX: Final = 256
 TOMBSTONE_MARGIN_MS: Final = 10_000
 """Copies count their lease from receipt; so much later can a late one die."""
 
+SESSION_MS_MIN: Final = 1_000
+SESSION_LINGER_MS: Final = 1_000
+"""So long after its lease a session's locks stay, for a successor that can prove to be one (SETLK_MIGRATE)."""
+SESSIONS_MAX: Final = 20_000
+SESSION_LABEL_BYTES_MAX: Final = 255
+SESSION_ID_BYTES_MAX: Final = 128
+SESSION_KEYS_MAX: Final = 200_000
+"""What one session may hold and wait for at one node."""
+WAITERS_MAX: Final = 1_000
+"""Waiters of one key: they travel with each change of it, some 60 bytes each."""
+WAIT_MS_MAX: Final = 86_400_000
+LOCK_DELAY_MS_MAX: Final = 60_000
+ANSWERS_KEPT: Final = 8
+"""Of each key, the last answers that a retry may still ask for."""
+WATCHES_MAX: Final = 20_000
+
 PARKED_MAX: Final = 2_000
 PENDING_MAX: Final = 20_000
 FORWARDS_MAX: Final = 20_000
 LOCKS_MAX: Final = 1_000_000
-REQUEST_TIMEOUT_MS: Final = 5_000
-REQUEST_TIMEOUT_MS_MAX: Final = 120_000
-MEMBERS_MAX: Final = 256
-
 RANGE_ROWS_MAX: Final = 131_072
 """Held byte ranges of one key (then ENOLCK): some 100 MB, and a record that still fits a handover."""
 RANGE_WAITERS_MAX: Final = 1_024
 """Waiting range requests of one key (then EBUSY): each change may have to try them all, some milliseconds."""
+FILES_MAX: Final = 100_000
+"""Keys with byte ranges at one node."""
+FILE_ANSWERS_KEPT: Final = 64
+FILE_DELTAS_KEPT: Final = 128
+"""Changes of one key that a peer may still lack; further behind it is told all."""
+FILE_ROWS_PER_BATCH: Final = 20_000
+"""Beyond so many rows a batch is full: a megabyte or less, or one key alone."""
+LOCK_OWNER_BYTES_MAX: Final = 255
+
+REQUEST_TIMEOUT_MS: Final = 5_000
+REQUEST_TIMEOUT_MS_MAX: Final = 120_000
+MEMBERS_MAX: Final = 256
+
 
 GENERATION_HEADROOM: Final = NS_PER_S
 """How far above reported floors a new view number is put when the wall clock

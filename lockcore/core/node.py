@@ -16,13 +16,15 @@ Invariants
       the new primary it was handed to, has accepted it ("the pair rule").
   N3  Views rise. What belongs to another view is refused.
 Elsewhere: client operations (serving), peers (inbox), views (views), table
-rules (leases), completeness (handover), waiting (requests).
+rules (leases), completeness (handover), waiting (requests), sessions and
+their queues (keeping, queueing).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lockcore.core import queueing
 from lockcore.core.config import NodeConfig
 from lockcore.core.events import EventKind
 from lockcore.core.inbox import receive
@@ -53,7 +55,7 @@ from lockcore.core.messages import (
     ViewUpdate,
 )
 from lockcore.core.requests import Request
-from lockcore.core.serving import begin, overdue
+from lockcore.core.serving import begin, handle, overdue
 from lockcore.core.state import NodeState
 from lockcore.core.views import adopt, drop_surplus_copies, promote_ready, refuse_waiting
 
@@ -146,7 +148,12 @@ class NodeCore:
         moments = [state.lease.next_heartbeat_ns]
         if state.was_serving:
             moments.append(state.lease.until_ns)
-        found = (state.table.next_deadline_ns(), state.desk.next_deadline_ns())
+        found = (
+            state.table.next_deadline_ns(),
+            state.desk.next_deadline_ns(),
+            state.sessions.next_deadline_ns(),
+            state.alarms.next_ns(),
+        )
         moments.extend(at for at in found if at is not None)
         moments.extend(at for link in state.links.values() if (at := link.due_ns()) is not None)
         return min(moments)
@@ -165,6 +172,8 @@ class NodeCore:
         state.out = []
         self._pass_time()
         self._take(given)
+        queueing.pass_time(state)  # also what ended in this very step
+        self._tell_watchers()
         self._flush()
         return state.out
 
@@ -219,7 +228,7 @@ class NodeCore:
         state = self._state
         now_ns = state.now.boot_ns
         state.closed = True
-        ends = [lease.expires_ns for lease in state.table if lease.live(now_ns)]
+        ends = [lease.ends_ns for lease in state.table if lease.live(now_ns)]
         ends.append(state.handover.grace_ends_ns(now_ns))
         longest_ms = -((now_ns - max(ends)) // NS_PER_MS)
         refuse_waiting(state, "the cluster is being stopped")
@@ -236,8 +245,19 @@ class NodeCore:
         for lease in state.table.expire(now_ns):
             if lease.serving:
                 state.emit(EventKind.EXPIRED, lease)
+                state.changed.add(lease.key)
+            if lease.waiters:
+                queueing.advance(state, lease.key)
+        queueing.pass_time(state)
         for request in state.desk.overdue(now_ns):
             overdue(state, request)
+
+    def _tell_watchers(self) -> None:
+        state = self._state
+        changed, state.changed = state.changed, set()
+        for key in changed:
+            for request in state.desk.looking(key):
+                handle(state, request)
 
     def _note_fencing(self) -> None:
         """Emit a fact when the right to serve comes or goes."""
@@ -251,6 +271,7 @@ class NodeCore:
             promote_ready(state)
         elif not state.closed:
             why = "marked down" if not state.is_up else "no acknowledged heartbeat"
+            state.doubtful = True
             state.emit(EventKind.FENCED, detail=why)
             refuse_waiting(state, NO_LEASE_TEXT)
 
@@ -262,7 +283,7 @@ class NodeCore:
         # A fenced node has not promoted its copies yet, nor queued them.
         may_seal_backup = state.serving() and not state.handover.acquiring()
         for address, link in state.links.items():
-            batch = link.next_batch(state.table, now_ns, may_seal_backup=may_seal_backup)
+            batch = link.next_batch(state, now_ns, may_seal_backup=may_seal_backup)
             if batch is not None:
                 state.out.append(SendPeer(address, batch))
                 state.reach.ask(link.peer, now_ns)
@@ -289,6 +310,7 @@ class NodeCore:
 
     def _heartbeat(self) -> None:
         state = self._state
+        state.files.forget_idle(state.now.boot_ns)
         number = state.lease.send(state.now.boot_ns)
         message = Heartbeat(
             member=state.me,

@@ -9,12 +9,51 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from lockcore.core.operations import How
+
 if TYPE_CHECKING:
-    from lockcore.core.operations import Operation, Result
+    from lockcore.core.operations import KeyOperation, RangeLocked, Released, Result, SessionId
+    from lockcore.core.rangerecords import Delta, RangeRecord
     from lockcore.core.view import MemberId
 
 PROBE_LSN: Final = 0
 """Number of a batch without content that only asks whether anybody is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """One session as it travels. `ended`: its client has ended it."""
+
+    ref: SessionId
+    remaining_ns: int
+    ttl_ms: int
+    label: str
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WaiterRecord:
+    """One place in a queue. `remaining_ns` None: as long as its session lives, so far `session_ns`."""
+
+    session: SessionId
+    session_ns: int
+    op_id: int
+    owner: str
+    remaining_ns: int | None = None
+    delay_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What an operation of a session was answered, for its repetition.
+
+    `generation` 0: a release.
+    """
+
+    session: SessionId
+    op_id: int
+    generation: int
+    how: How = How.ACQUIRED
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +62,8 @@ class LeaseRecord:
 
     `gone` marks a tombstone: released or expired, kept so that a late
     message cannot bring the lock back. `confirmed_seq` is the newest seq
-    whose token the holder has shown.
+    whose token the holder has shown. `delay_ns`: how long nobody gets the
+    lock yet.
     """
 
     key: str
@@ -35,6 +75,40 @@ class LeaseRecord:
     ttl_ms: int
     confirmed_seq: int = 0
     gone: bool = False
+    session: SessionId | None = None
+    waiters: tuple[WaiterRecord, ...] = ()
+    answers: tuple[Answered, ...] = ()
+    delay_ms: int = 0
+    delay_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FileAnswer:
+    """What a range operation of a session was answered, for its repetition."""
+
+    session: SessionId
+    op_id: int
+    result: RangeLocked | Released
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """The byte ranges of one key as they travel: all of them, or what changed since `base`.
+
+    `transfer`: the receiver is to be the key's primary, else its backup.
+    `sessions`: the remaining lease of each session named, ns. `answers`:
+    those since `base`.
+    """
+
+    key: str
+    transfer: bool
+    generation: int
+    seq: int
+    whole: RangeRecord | None = None
+    base: tuple[int, int] | None = None
+    deltas: tuple[Delta, ...] = ()
+    sessions: tuple[tuple[SessionId, int], ...] = ()
+    answers: tuple[FileAnswer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +142,8 @@ class PeerBatch:
     replicas: tuple[LeaseRecord, ...] = ()
     transfers: tuple[LeaseRecord, ...] = ()
     seal: Seal | None = None
+    sessions: tuple[SessionRecord, ...] = ()
+    files: tuple[FileRecord, ...] = ()
 
 
 class Outcome(StrEnum):
@@ -75,6 +151,7 @@ class Outcome(StrEnum):
 
     ACCEPTED = "accepted"
     STALE = "stale"  # it has something newer
+    BEHIND = "behind"  # it lacks what the changes build on: send all
 
 
 class BatchStatus(StrEnum):
@@ -97,6 +174,8 @@ class PeerAck:
     replicas: tuple[Outcome, ...] = ()
     transfers: tuple[Outcome, ...] = ()
     floor: int = 0
+    sessions: tuple[Outcome, ...] = ()
+    files: tuple[Outcome, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +184,7 @@ class Forward:
 
     sender: MemberId
     forward_id: int
-    operation: Operation
+    operation: KeyOperation
     timeout_ms: int
     may_park: bool
 

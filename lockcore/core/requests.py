@@ -1,9 +1,10 @@
 """Requests on their way through a node: origin, deadline, where they wait.
 
-A request waits in one of three places: parked until its range is ready,
-pending until the backup has the mutation, or forwarded to the primary.
-Whichever it is, it is answered exactly once; the deadline answers it where
-nothing else did.
+A request waits in one of these places: parked until its range is ready,
+pending until the backup has the mutation, forwarded to the primary, attached
+to a place in a lock's queue, watching a lock, or until every member has a
+session. Whichever it is, it is answered exactly once; the deadline answers it
+where nothing else did.
 
 Invariants
   Q1  One answer per request (`Request.done`).
@@ -16,21 +17,47 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lockcore.core.limits import (
     KEY_BYTES_MAX,
     LEASE_MS_MAX,
     LEASE_MS_MIN,
+    LOCK_DELAY_MS_MAX,
+    LOCK_OWNER_BYTES_MAX,
     OWNER_BYTES_MAX,
+    SESSION_ID_BYTES_MAX,
+    SESSION_LABEL_BYTES_MAX,
+    SESSION_MS_MIN,
     TOKEN_BYTES_MAX,
+    WAIT_MS_MAX,
 )
-from lockcore.core.messages import Code, FindOwner, Lock, Operation, Refused, Result, Unlock
+from lockcore.core.messages import (
+    ClearRange,
+    Code,
+    EndSession,
+    KeepAlive,
+    LeaseRecord,
+    ListHeld,
+    Lock,
+    Move,
+    MoveRanges,
+    OpenSession,
+    Operation,
+    Refused,
+    Result,
+    SessionId,
+    SessionProof,
+    SetRange,
+    Unlock,
+)
+from lockcore.core.rangefiles import id_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lockcore.core.events import Event
+    from lockcore.core.operations import SessionOperation
     from lockcore.core.view import MemberId
 
 
@@ -52,10 +79,11 @@ class Request:
     done: bool = False
     target: str = ""
     asked_as: int = 0  # the number of its own forward, while it waits for the answer
+    place: tuple[str, SessionId, int] | None = None  # where it is attached in a queue
 
     @property
     def key(self) -> str:
-        """The lock it is about."""
+        """The lock it is about; empty for a session."""
         return self.operation.key
 
     @property
@@ -66,13 +94,18 @@ class Request:
 
 @dataclass(slots=True)
 class Pending:
-    """A mutation that is applied here and not yet acknowledged by the pair."""
+    """A mutation that is applied here and not yet acknowledged by the pair.
+
+    `before`: of a fresh grant, what the key was, to be put back if the grant
+    is taken back.
+    """
 
     order: tuple[int, int]
     request: Request | None
     result: Result
     event: Event | None
     fresh: bool = False
+    before: LeaseRecord | None = None
 
 
 @dataclass(slots=True)
@@ -82,8 +115,11 @@ class Desk:
     parked: dict[str, list[Request]] = field(default_factory=dict)
     pending: dict[str, list[Pending]] = field(default_factory=dict)
     forwards: dict[int, Request] = field(default_factory=dict)
+    queued: dict[tuple[str, SessionId, int], Request] = field(default_factory=dict)
+    watching: dict[str, list[Request]] = field(default_factory=dict)
     parked_count: int = 0
     pending_count: int = 0
+    watching_count: int = 0
     _deadlines: list[tuple[int, int, Request]] = field(default_factory=list)
     _ids: Iterator[int] = field(default_factory=lambda: count(1))
 
@@ -95,7 +131,7 @@ class Desk:
             heapify(self._deadlines)
 
     def _waiting(self) -> int:
-        return self.parked_count + self.pending_count + len(self.forwards)
+        return self.parked_count + self.pending_count + len(self.forwards) + len(self.queued) + self.watching_count
 
     def park(self, request: Request) -> None:
         """Keep it until its range is ready."""
@@ -124,6 +160,29 @@ class Desk:
         else:
             self.pending.pop(key, None)
         return ready
+
+    def attach(self, key: str, request: Request, session: SessionId, op_id: int) -> Request | None:
+        """Keep it until its place in the queue has its turn; return who was attached there."""
+        request.place = (key, session, op_id)
+        before = self.queued.get(request.place)
+        self.queued[request.place] = request
+        return before
+
+    def detach(self, key: str, session: SessionId, op_id: int) -> Request | None:
+        """Take out who is attached to a place, if anybody is."""
+        found = self.queued.pop((key, session, op_id), None)
+        return None if found is None or found.done else found
+
+    def look(self, request: Request) -> None:
+        """Keep it until its lock changes hands."""
+        self.watching.setdefault(request.key, []).append(request)
+        self.watching_count += 1
+
+    def looking(self, key: str) -> list[Request]:
+        """Take out who watches a key."""
+        requests = self.watching.pop(key, [])
+        self.watching_count -= len(requests)
+        return [r for r in requests if not r.done]
 
     def forward(self, request: Request, target: str) -> int:
         """Number a forward."""
@@ -156,32 +215,91 @@ class Desk:
             self.parked_count -= 1
             if not waiting:
                 del self.parked[request.key]
+        if request in self.watching.get(request.key, ()):
+            for other in self.looking(request.key):
+                if other is not request:
+                    self.look(other)
         self.forwards.pop(request.asked_as, None)
-        for pending in self.pending.get(request.key, []):
-            if pending.request is request:
-                pending.request = None
-                return pending
+        if request.place is not None and self.queued.get(request.place) is request:
+            del self.queued[request.place]
+        for key in (request.key, id_of(request.key)):
+            for pending in self.pending.get(key, []):
+                if pending.request is request:
+                    pending.request = None
+                    return pending
         return None
 
 
-def fault_of(operation: Operation) -> str | None:  # noqa: PLR0911 - a list of faults, one return each
+OP_ID_TEXT: Final = "an operation in a session needs an op_id above 0, which names it when it is asked again"
+
+
+def fault_of(operation: Operation) -> str | None:
     """Return what is wrong with an operation and what to do, or None."""
     try:
-        key_bytes = len(operation.key.encode())
-        owner_bytes = len(operation.owner.encode()) if isinstance(operation, Lock) else 0
+        return next((fault for fault in _faults(operation) if fault), None)
     except UnicodeEncodeError:
-        return "key and owner must be valid UTF-8 text"
+        return "key, owner and session must be valid UTF-8 text"
+
+
+def _faults(operation: Operation) -> Iterator[str | None]:
+    for name in ("session", "old", "again"):
+        yield _proof_fault(getattr(operation, name, None))
+    if isinstance(operation, OpenSession | KeepAlive | EndSession | ListHeld):
+        yield from _session_faults(operation)
+        return
+    key_bytes = len(operation.key.encode())
     if not 0 < key_bytes <= KEY_BYTES_MAX:
-        return f"a key has 1 to {KEY_BYTES_MAX} bytes of UTF-8; this one has {key_bytes}"
-    if owner_bytes > OWNER_BYTES_MAX:
-        return f"an owner has at most {OWNER_BYTES_MAX} bytes; this one has {owner_bytes}"
-    if isinstance(operation, Lock) and not LEASE_MS_MIN <= operation.ttl_ms <= LEASE_MS_MAX:
-        return f"a lease lasts {LEASE_MS_MIN} to {LEASE_MS_MAX} ms, not {operation.ttl_ms}; ask for less and renew"
-    if not isinstance(operation, FindOwner) and len(operation.token) > TOKEN_BYTES_MAX:
-        return "this is not a renew token: it is too long"
-    if isinstance(operation, Unlock) and not operation.token:
-        return "an unlock needs the renew token of the last grant or renewal"
+        yield f"a key has 1 to {KEY_BYTES_MAX} bytes of UTF-8; this one has {key_bytes}"
+    yield _size("an owner", getattr(operation, "owner", ""), OWNER_BYTES_MAX)
+    yield _size("a lock-owner", getattr(operation, "lock_owner", "") or "", LOCK_OWNER_BYTES_MAX)
+    if len(getattr(operation, "token", "")) > TOKEN_BYTES_MAX:
+        yield "this is not a renew token: it is too long"
+    if isinstance(operation, Move | SetRange | ClearRange | MoveRanges) and operation.op_id <= 0:
+        yield OP_ID_TEXT
+    match operation:
+        case Lock():
+            yield from _lock_faults(operation)
+        case Unlock(token="", session=None):
+            yield "an unlock needs the renew token of the last grant or renewal, or the session that holds the lock"
+        case Move() | MoveRanges() if operation.old.ref == operation.session.ref:
+            yield "a session cannot take over from itself"
+        case SetRange(wait_ms=int(wait_ms)):
+            yield _bounds("a wait lasts", wait_ms, 0, WAIT_MS_MAX)
+
+
+def _session_faults(operation: SessionOperation | ListHeld) -> Iterator[str | None]:
+    if isinstance(operation, OpenSession | KeepAlive):
+        yield _bounds("a session's lease lasts", operation.ttl_ms, SESSION_MS_MIN, LEASE_MS_MAX)
+        yield _size("a session's label", operation.label, SESSION_LABEL_BYTES_MAX)
+
+
+def _lock_faults(lock: Lock) -> Iterator[str | None]:
+    if not LEASE_MS_MIN <= lock.ttl_ms <= LEASE_MS_MAX:
+        yield f"a lease lasts {LEASE_MS_MIN} to {LEASE_MS_MAX} ms, not {lock.ttl_ms}; ask for less and renew"
+    if lock.wait_ms is not None:
+        yield _bounds("a wait lasts", lock.wait_ms, 0, WAIT_MS_MAX)
+    yield _bounds("a lock-delay lasts", lock.delay_ms, 0, LOCK_DELAY_MS_MAX)
+    if lock.session is None and (lock.wait_ms != 0 or lock.delay_ms):
+        yield "to wait in a queue, or for a lock-delay, open a session first"
+    if lock.session is not None and lock.op_id <= 0:
+        yield OP_ID_TEXT
+
+
+def _proof_fault(proof: SessionProof | None) -> str | None:
+    if proof is None:
+        return None
+    if len(proof.id.encode()) > SESSION_ID_BYTES_MAX or len(proof.secret) > SESSION_ID_BYTES_MAX:
+        return "this is no session: its id or secret is too long"
     return None
+
+
+def _bounds(what: str, value_ms: int, least_ms: int, most_ms: int) -> str | None:
+    return None if least_ms <= value_ms <= most_ms else f"{what} {least_ms} to {most_ms} ms, not {value_ms}"
+
+
+def _size(what: str, text: str, most: int) -> str | None:
+    size = len(text.encode())
+    return None if size <= most else f"{what} has at most {most} bytes; this one has {size}"
 
 
 def invalid(text: str) -> Refused:

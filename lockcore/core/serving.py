@@ -11,14 +11,17 @@ Invariants
       serves its holder (a matching token) and nobody else.
   S3  A request that had its one hop is never forwarded again: the wrong
       node says so (W15).
-Elsewhere: lease rules (leases), who is complete (handover).
+Elsewhere: lease rules (leases), who is complete (handover), locks of
+sessions (queueing), sessions (keeping).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lockcore.core import queueing, ranging
 from lockcore.core.events import EventKind
+from lockcore.core.keeping import LOST_TEXT, keep, known
 from lockcore.core.limits import (
     FORWARDS_MAX,
     LEASE_MS_MAX,
@@ -26,16 +29,27 @@ from lockcore.core.limits import (
     NS_PER_MS,
     PARKED_MAX,
     PENDING_MAX,
+    WATCHES_MAX,
 )
 from lockcore.core.messages import (
+    Answered,
+    ClearRange,
     Code,
+    EndSession,
+    FindConflict,
     FindOwner,
     Forward,
     Granted,
+    KeepAlive,
+    ListHeld,
     Lock,
+    Move,
+    MoveRanges,
+    OpenSession,
     OwnerIs,
     Released,
     SendPeer,
+    SetRange,
     Unlock,
 )
 from lockcore.core.requests import fault_of, invalid
@@ -43,6 +57,7 @@ from lockcore.core.ring import position_of
 
 if TYPE_CHECKING:
     from lockcore.core.leases import Lease
+    from lockcore.core.messages import RangeOperation
     from lockcore.core.requests import Request
     from lockcore.core.state import NodeState
     from lockcore.core.tokens import TokenClaims
@@ -70,11 +85,15 @@ def handle(state: NodeState, request: Request) -> None:
     if view is None or not state.serving():
         _refuse_unserving(state, request)
         return
+    if isinstance(request.operation, ListHeld):
+        _list_held(state, request, request.operation)
+        return
+    if isinstance(request.operation, OpenSession | KeepAlive | EndSession):
+        keep(state, request)
+        return
     primary, _ = view.ring.owners(request.key)
-    if primary == state.me.address:
+    if primary == state.me.address or _in_transfer_window(state, request):
         _serve(state, request)
-    elif _in_transfer_window(state, request):
-        _with_token(state, request, state.table.get(request.key))
     elif request.forwarded:
         text = f"this node is not the primary of the key in view {view.number}; retry"
         state.refuse(request, Code.NOT_PRIMARY, text, moved_to=primary or "")
@@ -84,9 +103,9 @@ def handle(state: NodeState, request: Request) -> None:
 
 def _refuse_unserving(state: NodeState, request: Request) -> None:
     primary = None
-    if state.view is not None and not state.closed:
+    if state.view is not None and not state.closed and request.key:
         primary = state.view.ring.primary(request.key)
-    if isinstance(request.operation, Lock | Unlock) and request.operation.token:
+    if getattr(request.operation, "token", ""):
         state.emit_refusal(request.key, "", "fenced: this node has no right to serve now")
     moved_to = primary if primary and primary != state.me.address else ""
     text = "this node may not serve now (no view, marked down, or no contact with the master); try another node"
@@ -95,41 +114,110 @@ def _refuse_unserving(state: NodeState, request: Request) -> None:
 
 def _in_transfer_window(state: NodeState, request: Request) -> bool:
     lease = state.table.get(request.key)
-    token = getattr(request.operation, "token", "")
-    if lease is None or not token or not lease.serving or not lease.live(state.now.boot_ns):
+    operation = request.operation
+    if lease is None or not lease.serving or not lease.live(state.now.boot_ns):
         return False
-    return state.table.accepts(lease, token) is not None
+    if isinstance(operation, Unlock) and operation.session is not None:
+        return lease.session is not None and lease.session.ref == operation.session.ref
+    token = getattr(operation, "token", "")
+    return bool(token) and state.table.accepts(lease, token) is not None
 
 
 def pass_on(state: NodeState, request: Request, primary: str) -> None:
     """Send a request on its one hop to the primary."""
+    operation = request.operation
     link = state.links.get(primary)
+    if isinstance(operation, OpenSession | KeepAlive | EndSession | ListHeld):
+        return  # handle() has answered it
     if link is None or len(state.desk.forwards) >= FORWARDS_MAX:
         state.refuse(request, Code.OVERLOADED, "too many requests are being forwarded; retry")
         return
     remaining_ms = max(1, (request.deadline_ns - state.now.boot_ns) // NS_PER_MS)
     forward_id = state.desk.forward(request, primary)
-    message = Forward(state.me, forward_id, request.operation, remaining_ms, request.may_park)
+    message = Forward(state.me, forward_id, operation, remaining_ms, request.may_park)
     state.out.append(SendPeer(primary, message))
 
 
 def _serve(state: NodeState, request: Request) -> None:
     lease = state.table.get(request.key)
     operation = request.operation
-    if isinstance(operation, FindOwner):
-        _find(state, request, lease)
+    if isinstance(operation, OpenSession | KeepAlive | EndSession | ListHeld):
+        return  # handle() has answered it; says so to the type checker
+    if isinstance(operation, SetRange | ClearRange | FindConflict | MoveRanges):
+        _range(state, request, operation)
+    elif isinstance(operation, FindOwner):
+        _find(state, request, operation, lease)
+    elif operation.session is not None:
+        _in_session(state, request, operation, lease)
     elif operation.token:
         _with_token(state, request, lease)
     else:
         _acquire(state, request, lease)
 
 
-def _find(state: NodeState, request: Request, lease: Lease | None) -> None:
+def _in_session(state: NodeState, request: Request, operation: Lock | Unlock | Move, lease: Lease | None) -> None:
+    position = _position(request)
+    now_ns = state.now.boot_ns
+    live = lease is not None and lease.live(now_ns)
+    if not state.handover.ready(position) and not (lease is not None and live and lease.serving):
+        _park(state, request)
+    elif isinstance(operation, Unlock):
+        queueing.unlock(state, request, operation, lease)
+    elif not live and state.handover.in_grace(position, now_ns):
+        _recover(state, request, operation, lease)
+    elif isinstance(operation, Lock):
+        queueing.lock(state, request, operation, lease)
+    else:
+        queueing.move(state, request, operation, lease)
+
+
+def _range(state: NodeState, request: Request, operation: RangeOperation) -> None:
+    position = _position(request)
+    heals = isinstance(operation, ClearRange) or (isinstance(operation, SetRange) and operation.held_fence > 0)
+    if not state.handover.ready(position):
+        _park(state, request)
+    elif state.handover.in_grace(position, state.now.boot_ns) and not heals:
+        state.refuse(request, Code.RECOVERING, RECOVERY_TEXT)
+    else:
+        ranging.serve_range(state, request, operation)
+
+
+def _list_held(state: NodeState, request: Request, operation: ListHeld) -> None:
+    session = state.sessions.get(operation.session.ref)
+    if session is None or not state.mint.good(operation.session):
+        state.refuse(request, Code.SESSION_LOST, LOST_TEXT)
+    else:
+        state.answer(request, ranging.holdings(state, session))
+
+
+def _recover(state: NodeState, request: Request, operation: Lock | Move, lease: Lease | None) -> None:
+    """Take a session's holder in again, in a grace."""
+    session = known(state, operation.session) if operation.session else None
+    if session is None:
+        state.refuse(request, Code.SESSION_LOST, LOST_TEXT)
+        return
+    token = getattr(operation, "token", "")
+    claims = _readmissible(state, request, lease, token, of_session=True) if token else None
+    if claims is None:
+        state.refuse(request, Code.RECOVERING, RECOVERY_TEXT)
+        return
+    lease = state.table.readmit(request.key, claims, session.ttl_ms, state.now, state.view_number, session)
+    lease.note_answer(Answered(session.ref, operation.op_id, lease.generation))
+    state.mutate(lease, request, _granted(lease), state.fact(EventKind.READMITTED, lease))
+
+
+def _find(state: NodeState, request: Request, operation: FindOwner, lease: Lease | None) -> None:
     position = _position(request)
     now_ns = state.now.boot_ns
     ready = state.handover.ready(position)
-    if lease is not None and lease.live(now_ns) and (ready or lease.serving):
-        remaining_ms = (lease.expires_ns - now_ns) // NS_PER_MS
+    live = lease is not None and lease.live(now_ns)
+    if ready and operation.known == (lease.generation if live and lease is not None else 0):
+        if state.desk.watching_count >= WATCHES_MAX:
+            state.refuse(request, Code.OVERLOADED, "too many watch locks at this node; retry")
+        else:
+            state.desk.look(request)
+    elif lease is not None and live and (ready or lease.serving):
+        remaining_ms = (lease.ends_ns - now_ns) // NS_PER_MS
         state.answer(request, OwnerIs(lease.owner, lease.generation, remaining_ms))
     elif not ready:
         _park(state, request)
@@ -146,9 +234,8 @@ def _acquire(state: NodeState, request: Request, lease: Lease | None) -> None:
         return  # _serve sends Lock only; says so to the type checker
     if not state.handover.ready(position):
         _park(state, request)
-    elif lease is not None and lease.live(state.now.boot_ns):
-        text = f"lock already owned by {lease.owner}"
-        state.refuse(request, Code.HELD, text, owner=lease.owner)
+    elif not queueing.free(state, lease):
+        queueing.refuse_held(state, request, lease)
     elif state.handover.in_grace(position, state.now.boot_ns):
         state.refuse(request, Code.RECOVERING, RECOVERY_TEXT)
     elif len(state.table) >= LOCKS_MAX or state.desk.pending_count >= PENDING_MAX:
@@ -182,21 +269,29 @@ def _apply(state: NodeState, request: Request, lease: Lease, shown_seq: int) -> 
         state.refuse(request, Code.OVERLOADED, "too many mutations wait for the backup; retry")
         return
     operation = request.operation
-    if isinstance(operation, Lock):
+    if isinstance(operation, Lock) and lease.session is not None:
+        text = "this lock belongs to a session: keep the session alive instead of renewing the lock"
+        state.refuse(request, Code.INVALID, text)
+    elif isinstance(operation, Lock):
         state.renewals += 1
         state.table.renew(lease, operation.ttl_ms, shown_seq, state.now)
         state.mutate(lease, request, _granted(lease), None)
     else:
         state.table.release(lease)
         state.mutate(lease, request, Released(), state.fact(EventKind.RELEASED, lease))
+        queueing.advance(state, lease.key)
 
 
-def _readmissible(state: NodeState, request: Request, lease: Lease | None, token: str) -> TokenClaims | None:
+def _readmissible(
+    state: NodeState, request: Request, lease: Lease | None, token: str, *, of_session: bool = False
+) -> TokenClaims | None:
     """Return the claims of a holder whose lock died with both its owners."""
     if not state.handover.in_grace(_position(request), state.now.boot_ns):
         return None
     claims = state.table.mint.read(request.key, token)
-    if claims is None or claims.expires_wall_ms * NS_PER_MS <= state.now.wall_ns:
+    if claims is None or (claims.expires_wall_ms == 0) is not of_session:
+        return None  # what a session holds comes back in that session only
+    if not of_session and claims.expires_wall_ms * NS_PER_MS <= state.now.wall_ns:
         return None
     if lease is not None and (claims.generation, claims.seq) <= lease.order:
         return None  # released, or superseded: we know better
@@ -246,12 +341,17 @@ def _park(state: NodeState, request: Request) -> None:
 
 def overdue(state: NodeState, request: Request) -> None:
     """Answer a request whose time is up; take back a grant nobody heard of."""
+    if request.place is not None and state.desk.queued.get(request.place) is request:
+        state.desk.forget(request)
+        state.refuse(request, Code.WAITING, queueing.WAITING_TEXT)
+        return
     pending = state.desk.forget(request)
     text = "no answer in time: the outcome is unknown; ask again with the same token"
     if pending is not None:
         text = "the backup did not answer in time, so nothing is promised; retry"
         lease = state.table.get(request.key)
-        if pending.fresh and lease is not None and lease.order == pending.order:
+        in_session = getattr(request.operation, "session", None) is not None  # it will be asked for again
+        if pending.fresh and lease is not None and lease.order == pending.order and not in_session:
             pending.event = None
             state.table.release(lease)
             state.spread(lease)

@@ -1,7 +1,8 @@
 """What a node is made of, and the few moves that every part of it shares.
 
 `NodeState` owns the parts (table, handover, node lease, desk, links) and the
-effects of the running step. The rules that use them live in modules of one
+effects of the running step. `changed` collects the keys that changed hands
+in it, `opened` counts sessions. The rules that use them live in modules of one
 idea each: serving (client operations), inbox (what peers send), views.
 
 Invariants
@@ -16,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from lockcore.core.alarms import Alarms
 from lockcore.core.events import Event, EventKind
 from lockcore.core.handover import Handover
 from lockcore.core.leases import Lease, LeaseTable
@@ -36,16 +38,30 @@ from lockcore.core.messages import (
     SendPeer,
 )
 from lockcore.core.outbox import Part, PeerLink
+from lockcore.core.rangefiles import FileTable, RangeFile, is_file
 from lockcore.core.reach import Reach
 from lockcore.core.requests import Desk, Pending, Request
+from lockcore.core.sessions import SessionMint, SessionTable
 from lockcore.core.tokens import TokenMint
+from lockcore.core.waitgraph import WaitGraph
 
 if TYPE_CHECKING:
     from lockcore.core.config import NodeConfig
+    from lockcore.core.messages import LeaseRecord, SessionId
+    from lockcore.core.sessions import Session
     from lockcore.core.view import MemberId, View
 
 REFUSALS_LISTED_PER_S = 20
 """Refusals are facts worth a row, but a client in a loop must not fill the journal."""
+
+
+@dataclass(slots=True)
+class Keeping:
+    """The answer to a change of a session, until every living member has it."""
+
+    stamp: int
+    request: Request
+    missing: set[str]
 
 
 @dataclass(slots=True)
@@ -57,6 +73,14 @@ class NodeState:
     table: LeaseTable
     handover: Handover
     lease: NodeLease
+    mint: SessionMint
+    files: FileTable
+    graph: WaitGraph = field(default_factory=WaitGraph)
+    doubtful: bool = False
+    keeping: dict[SessionId, list[Keeping]] = field(default_factory=dict)
+    alarms: Alarms = field(default_factory=Alarms)
+    opened: int = 0
+    changed: set[str] = field(default_factory=set)
     desk: Desk = field(default_factory=Desk)
     links: dict[str, PeerLink] = field(default_factory=dict)
     reach: Reach = field(default_factory=Reach)
@@ -76,13 +100,21 @@ class NodeState:
     @classmethod
     def new(cls, me: MemberId, secret: bytes, config: NodeConfig) -> NodeState:
         """Return a node that knows nothing."""
+        table = LeaseTable(TokenMint(secret))
         return cls(
             me=me,
             config=config,
-            table=LeaseTable(TokenMint(secret)),
+            table=table,
+            files=FileTable(table.sessions),
             handover=Handover(me),
             lease=NodeLease(config.node_lease_ms, config.heartbeat_ms),
+            mint=SessionMint(secret),
         )
+
+    @property
+    def sessions(self) -> SessionTable:
+        """All sessions known here."""
+        return self.table.sessions
 
     @property
     def view(self) -> View | None:
@@ -94,10 +126,36 @@ class NodeState:
         """The number of that view, 0 before the first."""
         return self.view.number if self.view else 0
 
-    def begin_serving(self, lease: Lease) -> None:
-        """Act as the lease's primary from this view on."""
-        self.table.serve(lease, serving=True)
-        lease.tenure = self.view_number
+    def item(self, key: str) -> Lease | RangeFile | None:
+        """Return what is known under a key of the inside."""
+        return self.files.get(key) if is_file(key) else self.table.get(key)
+
+    def items(self) -> list[Lease | RangeFile]:
+        """Return all that is known, what is gone last: nobody waits for that."""
+        return sorted([*self.table, *self.files], key=lambda item: item.gone)
+
+    def drop(self, key: str) -> None:
+        """Forget what is known under a key of the inside."""
+        if is_file(key):
+            self.files.drop(key)
+        else:
+            self.table.drop(key)
+
+    def begin_serving(self, item: Lease | RangeFile) -> None:
+        """Act as an item's primary from this view on."""
+        item.tenure = self.view_number
+        if isinstance(item, RangeFile):
+            item.serving = True
+            self.files.serve(item, self.graph, self.now.boot_ns)
+        else:
+            self.table.serve(item, serving=True)
+
+    def stop_serving(self, item: Lease | RangeFile) -> None:
+        """Be no longer its primary."""
+        if not isinstance(item, RangeFile):
+            self.table.serve(item, serving=False)
+        elif item.serving:
+            self.files.demote(item, self.now.boot_ns)
 
     @property
     def is_up(self) -> bool:
@@ -114,11 +172,16 @@ class NodeState:
 
     # --- facts and answers ---------------------------------------------------
 
-    def fact(self, kind: EventKind, lease: Lease | None = None, peer: str = "", detail: str = "") -> Event:
+    def fact(self, kind: EventKind, lease: Lease | RangeFile | None = None, peer: str = "", detail: str = "") -> Event:
         """Build a fact of this view about a lock, or about the node."""
         number, version = (self.view.number, self.view.version) if self.view else (0, 0)
         if lease is None:
             return Event(kind, view=number, version=version, peer=peer, detail=detail)
+        if isinstance(lease, RangeFile):
+            found = Event(
+                kind, key=lease.name, generation=lease.generation, seq=lease.seq, view=number, version=version
+            )
+            return replace(found, peer=peer, detail=detail or f"{len(lease.table)} ranges")
         return Event(
             kind,
             key=lease.key,
@@ -131,11 +194,17 @@ class NodeState:
             detail=detail,
             ttl_ms=lease.ttl_ms,
             renewals=lease.renewals,
+            session=lease.session.ref.id if lease.session else "",
         )
 
-    def emit(self, kind: EventKind, lease: Lease | None = None, peer: str = "", detail: str = "") -> None:
+    def emit(self, kind: EventKind, lease: Lease | RangeFile | None = None, peer: str = "", detail: str = "") -> None:
         """Tell observers a fact."""
         self.out.append(Emit(self.fact(kind, lease, peer, detail)))
+
+    def emit_for(self, kind: EventKind, lease: Lease, owner: str, session: Session, detail: str) -> None:
+        """Tell a fact about somebody who does not hold the lock."""
+        event = self.fact(kind, lease, detail=detail)
+        self.out.append(Emit(replace(event, owner=owner, session=session.ref.id, ttl_ms=0, renewals=0)))
 
     def emit_refusal(self, key: str, owner: str, detail: str) -> None:
         """Tell a refusal, unless there have been many within the second."""
@@ -169,17 +238,24 @@ class NodeState:
 
     # --- mutations -------------------------------------------------------------
 
-    def mutate(
-        self, lease: Lease, request: Request | None, result: Result, event: Event | None, *, fresh: bool = False
+    def mutate(  # noqa: PLR0913 - what an acknowledgement is made of
+        self,
+        lease: Lease,
+        request: Request | None,
+        result: Result,
+        event: Event | None,
+        *,
+        fresh: bool = False,
+        before: LeaseRecord | None = None,
     ) -> None:
         """Keep the answer to a mutation just applied until the pair has it."""
-        pending = Pending(lease.order, request, result, event, fresh)
+        pending = Pending(lease.order, request, result, event, fresh, before)
         self.desk.expect(lease.key, pending)
         self.spread(lease, urgent=True)
         if self.config.durability == "async":
             self.commit(lease.key, lease.order)
 
-    def spread(self, lease: Lease, *, urgent: bool = False) -> None:
+    def spread(self, lease: Lease | RangeFile, *, urgent: bool = False) -> None:
         """Queue a lease for whoever else must have it in this view."""
         urgent = urgent or lease.key in self.desk.pending
         primary, backup = self.owners_at(lease.position)
@@ -197,6 +273,7 @@ class NodeState:
         for pending in self.desk.settle(key, order):
             if pending.event is not None:
                 self.out.append(Emit(pending.event))
+                self.changed.add(key)
             if pending.request is not None:
                 self.answer(pending.request, with_moved_to(pending.result, moved_to))
 
@@ -214,3 +291,5 @@ def with_moved_to(result: Result, moved_to: str) -> Result:
     match result:
         case Granted() | Released() | OwnerIs() | Refused():
             return replace(result, moved_to=moved_to)
+        case _:
+            return result  # a session lives nowhere in particular

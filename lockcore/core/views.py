@@ -10,6 +10,8 @@ Invariants
       generation even, and it is asked for again under the rules of the view.
   P2  The old primary goes on serving a lock's holder until the new primary
       has accepted the lock.
+  P4  Who was out of the ring hands over nothing that sessions held before:
+      it may have been released since.
 Elsewhere: completeness itself (handover), records (inbox, outbox).
 """
 
@@ -17,14 +19,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lockcore.core import keeping, queueing
 from lockcore.core.events import EventKind
 from lockcore.core.messages import Code
 from lockcore.core.outbox import Part, PeerLink
-from lockcore.core.ring import position_of
+from lockcore.core.rangefiles import RangeFile, place_of
 from lockcore.core.serving import HANDOFF_TEXT, handle
 
 if TYPE_CHECKING:
     from lockcore.core.leases import Lease
+    from lockcore.core.requests import Pending
     from lockcore.core.state import NodeState
     from lockcore.core.view import View
 
@@ -43,6 +47,9 @@ def adopt(state: NodeState, view: View) -> None:
     was_up = state.is_up
     state.table.raise_floor(view.number)
     state.handover.adopt(view, state.now.boot_ns)
+    if state.doubtful and not state.handover.carried:
+        _forget_sessions(state)
+    state.doubtful = not state.is_up
     # Who leaves hands over while the view still names it; afterwards nobody
     # would take anything from it.
     named = any(member.id == state.me for member in view.members)
@@ -54,11 +61,13 @@ def adopt(state: NodeState, view: View) -> None:
     state.last_lsn = {}
     state.lease.next_heartbeat_ns = 0  # the master learns at once where we are
     state.emit(EventKind.VIEW, detail="adopted" if state.is_up else "adopted; not a member")
+    keeping.spread_all(state)
     for key in list(state.desk.pending):
         _reconsider_pending(state, key)
-    for lease in _living_first(state):
+    for lease in state.items():
         _rehome(state, lease, lease.key in undelivered)
     promote_ready(state)
+    _send_waiting_on(state)
     _reconsider_forwards(state)
 
 
@@ -69,29 +78,50 @@ def _reconsider_pending(state: NodeState, key: str) -> None:
     to its new primary, who has the last word. After a view was missed nobody
     knows what happened to it, so nothing old is acknowledged at all.
     """
-    position = position_of(key)
+    position = place_of(key)
     primary, _ = state.owners_at(position)
     carried = state.handover.carried
     if carried and state.is_up and primary == state.me.address and state.handover.ready(position):
         return
     waiting = state.desk.pending[key]
-    fresh = next((p.order for p in waiting if p.fresh), None)
+    first = next((p for p in waiting if p.fresh), None)
+    fresh = first.order if first is not None else None
     if fresh is None and carried:
         return
-    lease = state.table.get(key)
-    if fresh is not None and lease is not None and lease.order >= fresh:
-        state.table.drop(key)
+    item = state.item(key)
+    if first is not None and item is not None and item.order >= first.order:
+        _take_back(state, item, first)
     moved_to = primary if primary and primary != state.me.address else ""
     text = HANDOFF_TEXT if fresh else "the ring changed meanwhile: the outcome is unknown"
     state.fail(key, waiting[-1].order, Code.HANDOFF if fresh else Code.TIMEOUT, text, moved_to)
 
 
-def _living_first(state: NodeState) -> list[Lease]:
-    """Return all leases, tombstones last: nobody waits for those."""
-    return sorted(state.table, key=lambda lease: lease.gone)
+def _take_back(state: NodeState, item: Lease | RangeFile, first: Pending) -> None:
+    """Let the key be as it was before the first grant that nobody was told of."""
+    now_ns = state.now.boot_ns
+    if isinstance(item, RangeFile):
+        state.stop_serving(item)
+        if not item.take_back(first.order, now_ns):
+            state.drop(item.key)
+        return
+    state.drop(item.key)
+    if first.before is not None:  # with the queue, in which the place is kept
+        state.table.restore(first.before, now_ns)
 
 
-def _rehome(state: NodeState, lease: Lease, undelivered: bool) -> None:  # noqa: FBT001 - named at its only caller
+def _forget_sessions(state: NodeState) -> None:
+    """Forget what sessions held: this node was out, and it may have been released since.
+
+    A lock of its own lease runs out by itself; one of a session would not.
+    What the others know, they tell.
+    """
+    for item in state.items():
+        if isinstance(item, RangeFile) or item.session is not None or item.waiters:
+            state.drop(item.key)
+    state.sessions.forget_all()
+
+
+def _rehome(state: NodeState, lease: Lease | RangeFile, undelivered: bool) -> None:  # noqa: FBT001 - named at its only caller
     """Queue a lease for whoever must have it in the new view.
 
     `undelivered`: the last view ended before somebody had its newest state,
@@ -100,10 +130,10 @@ def _rehome(state: NodeState, lease: Lease, undelivered: bool) -> None:  # noqa:
     primary, backup = state.owners_at(lease.position)
     waited_for = undelivered or lease.key in state.desk.pending
     if not state.is_up and not state.leaving:
-        state.table.serve(lease, serving=False)
+        state.stop_serving(lease)
     elif primary == state.me.address and state.is_up:
         if not state.handover.ready(lease.position):
-            state.table.serve(lease, serving=False)  # somebody may know better: promoted when sealed
+            state.stop_serving(lease)  # somebody may know better: promoted when sealed
         elif lease.serving and (waited_for or backup is None or _must_replicate(state, lease)):
             state.spread(lease)
     elif primary in state.links and (waited_for or lease.serving or state.handover.must_hand_over(lease)):
@@ -111,7 +141,7 @@ def _rehome(state: NodeState, lease: Lease, undelivered: bool) -> None:  # noqa:
         state.links[primary].put(lease.key, Part.TRANSFER, urgent=waited_for)
 
 
-def _must_replicate(state: NodeState, lease: Lease) -> bool:
+def _must_replicate(state: NodeState, lease: Lease | RangeFile) -> bool:
     return state.config.durability == "async" or state.handover.must_replicate(lease)
 
 
@@ -123,7 +153,7 @@ def promote_ready(state: NodeState) -> None:
     """
     if not state.serving():
         return
-    for lease in _living_first(state):
+    for lease in state.items():
         if lease.serving or not state.handover.ready(lease.position):
             continue
         if state.owners_at(lease.position)[0] != state.me.address:
@@ -132,11 +162,16 @@ def promote_ready(state: NodeState) -> None:
         if lease.live(state.now.boot_ns):
             state.emit(EventKind.PROMOTED, lease, _former_primary(state, lease))
         state.spread(lease)
+        if isinstance(lease, RangeFile):
+            queueing.revive(state, lease.key)
+    for lease in list(state.table.with_sessions()):
+        queueing.revive(state, lease.key)
+    queueing.sweep(state)
     _serve_parked(state)
     _tell_settled(state)
 
 
-def _former_primary(state: NodeState, lease: Lease) -> str:
+def _former_primary(state: NodeState, lease: Lease | RangeFile) -> str:
     previous = state.handover.previous
     primary = previous.ring.owners_at(lease.position)[0] if previous else None
     return primary if primary and primary != state.me.address else ""
@@ -172,6 +207,19 @@ def _reconsider_forwards(state: NodeState) -> None:
             handle(state, request)
 
 
+def _send_waiting_on(state: NodeState) -> None:
+    """Tell who waits here for a lock that another node serves now to ask there."""
+    for (key, session, op_id), request in list(state.desk.queued.items()):
+        primary, _ = state.owners_at(place_of(key))
+        if primary != state.me.address:
+            state.desk.detach(key, session, op_id)
+            text = "the lock has moved with its queue; ask its new primary with the same op_id"
+            state.refuse(request, Code.MOVED, text, moved_to=primary or "")
+    for key in list(state.desk.watching):
+        for request in state.desk.looking(key):
+            handle(state, request)
+
+
 def drop_surplus_copies(state: NodeState, settled_view: int) -> None:
     """Forget copies that nobody needs once every member has settled."""
     if settled_view <= state.handover.settled_view:
@@ -179,10 +227,10 @@ def drop_surplus_copies(state: NodeState, settled_view: int) -> None:
     state.handover.settled_view = settled_view
     if state.view is None or settled_view < state.view.number:
         return
-    for lease in state.table:
-        mine = state.me.address in state.owners_at(lease.position)
-        if not mine and not lease.serving and lease.key not in state.desk.pending:
-            state.table.drop(lease.key)
+    for item in state.items():
+        mine = state.me.address in state.owners_at(item.position)
+        if not mine and not item.serving and item.key not in state.desk.pending:
+            state.drop(item.key)
 
 
 def refuse_waiting(state: NodeState, text: str) -> None:
@@ -190,3 +238,10 @@ def refuse_waiting(state: NodeState, text: str) -> None:
     for key in list(state.desk.parked):
         for request in state.desk.unpark(key):
             state.refuse(request, Code.NOT_SERVING, text)
+    for place, request in list(state.desk.queued.items()):
+        state.desk.detach(*place)
+        state.refuse(request, Code.NOT_SERVING, text)
+    for key in list(state.desk.watching):
+        for request in state.desk.looking(key):
+            state.refuse(request, Code.NOT_SERVING, text)
+    keeping.refuse_keeping(state, text)

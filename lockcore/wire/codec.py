@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Final
 
 from lockcore.core.messages import Code, Gauges, Operation, Refused, Result
 from lockcore.core.view import MemberId, View
+from lockcore.wire.answering import put_result, result_of
+from lockcore.wire.asking import operation_of, put_operation
 from lockcore.wire.errors import CodecError
 from lockcore.wire.gen import lockring_pb2 as pb
 from lockcore.wire.parts import (
@@ -27,11 +29,7 @@ from lockcore.wire.parts import (
     encoder,
     gauges_message,
     gauges_of,
-    operation_of,
     parse,
-    put_operation,
-    put_result,
-    result_of,
     view_message,
     view_of,
 )

@@ -195,6 +195,7 @@ def encode_events(batch: EventBatch) -> bytes:
             detail=event.detail,
             ttl_ms=event.ttl_ms,
             renewals=event.renewals,
+            session=event.session,
         )
     return out.SerializeToString()
 
@@ -236,6 +237,7 @@ def _event_of(message: pb.Event) -> NumberedEvent:
             detail=message.detail,
             ttl_ms=message.ttl_ms,
             renewals=message.renewals,
+            session=message.session,
         ),
     )
 

@@ -1,11 +1,12 @@
-"""The pieces that several messages share: views, operations, results.
+"""The pieces that several messages share: members, views, gauges.
 
 Functions between frozen core messages and generated ones. Private to
 `lockcore.wire`; everybody else uses the codecs, which speak bytes.
 
 Invariants
   P1  `parse` and the `*_of` functions raise CodecError and nothing else.
-Elsewhere: whole messages (codec, peer_codec, master_codec, seaweed).
+Elsewhere: operations and results (asking, answering), whole messages (codec,
+peer_codec, master_codec, seaweed).
 """
 
 from __future__ import annotations
@@ -16,19 +17,7 @@ from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 from google.protobuf.message import DecodeError, EncodeError, Message
 
 from lockcore.core.limits import ADDRESS_BYTES_MAX, MEMBERS_MAX
-from lockcore.core.messages import (
-    Code,
-    FindOwner,
-    Gauges,
-    Granted,
-    Lock,
-    Operation,
-    OwnerIs,
-    Refused,
-    Released,
-    Result,
-    Unlock,
-)
+from lockcore.core.messages import Gauges
 from lockcore.core.region import SPACE, Region
 from lockcore.core.view import Grace, Member, MemberId, View
 from lockcore.wire.errors import CodecError
@@ -40,9 +29,6 @@ if TYPE_CHECKING:
 MESSAGE_BYTES_MAX: Final = 8 * 1024 * 1024
 INTERVALS_MAX: Final = 100_000
 """Arcs of a full ring are at most MEMBERS_MAX x VNODES; with room."""
-
-_CODE_TO_WIRE: Final = {code: pb.Code.Value(code.name) for code in Code}
-_CODE_FROM_WIRE: Final[dict[int, Code]] = {number: code for code, number in _CODE_TO_WIRE.items()}
 
 M = TypeVar("M", bound=Message)
 P = ParamSpec("P")
@@ -168,83 +154,3 @@ def gauges_of(message: pb.Gauges) -> Gauges:
         acquiring=message.acquiring,
         serving=message.serving,
     )
-
-
-# --- operations and results --------------------------------------------------------
-
-
-def put_operation(message: pb.ClientOp | pb.Forward, operation: Operation) -> None:
-    """Fill in the operation of a ClientOp or a Forward."""
-    match operation:
-        case Lock():
-            lock = message.lock
-            lock.key, lock.ttl_ms, lock.owner, lock.token = (
-                operation.key,
-                operation.ttl_ms,
-                operation.owner,
-                operation.token,
-            )
-            lock.SetInParent()
-        case Unlock():
-            message.unlock.key, message.unlock.token = operation.key, operation.token
-            message.unlock.SetInParent()
-        case FindOwner():
-            message.find.key = operation.key
-            message.find.SetInParent()
-
-
-def operation_of(message: pb.ClientOp | pb.Forward) -> Operation:
-    """Return the operation of a ClientOp or a Forward."""
-    match message.WhichOneof("operation"):
-        case "lock":
-            lock = message.lock
-            return Lock(lock.key, lock.ttl_ms, lock.owner, lock.token)
-        case "unlock":
-            return Unlock(message.unlock.key, message.unlock.token)
-        case "find":
-            return FindOwner(message.find.key)
-    raise CodecError("the operation is missing, or is one that this version does not know: send lock, unlock or find")
-
-
-def put_result(message: pb.OpResult, result: Result) -> None:
-    """Fill in the result of an OpResult."""
-    match result:
-        case Granted():
-            granted = message.granted
-            granted.token, granted.owner = result.token, result.owner
-            granted.generation, granted.seq = result.generation, result.seq
-            granted.ttl_ms, granted.moved_to = result.ttl_ms, result.moved_to
-            granted.SetInParent()
-        case Released():
-            message.released.moved_to = result.moved_to
-            message.released.SetInParent()
-        case OwnerIs():
-            owner_is = message.owner_is
-            owner_is.owner, owner_is.generation = result.owner, result.generation
-            owner_is.remaining_ms, owner_is.moved_to = result.remaining_ms, result.moved_to
-            owner_is.SetInParent()
-        case Refused():
-            refused = message.refused
-            refused.code, refused.text = _CODE_TO_WIRE[result.code], result.text
-            refused.owner, refused.moved_to = result.owner, result.moved_to
-            refused.SetInParent()
-
-
-def result_of(message: pb.OpResult) -> Result:
-    """Return the result of an OpResult."""
-    match message.WhichOneof("result"):
-        case "granted":
-            g = message.granted
-            return Granted(g.token, g.owner, g.generation, g.seq, g.ttl_ms, g.moved_to)
-        case "released":
-            return Released(message.released.moved_to)
-        case "owner_is":
-            o = message.owner_is
-            return OwnerIs(o.owner, o.generation, o.remaining_ms, o.moved_to)
-        case "refused":
-            r = message.refused
-            code = _CODE_FROM_WIRE.get(r.code)
-            if code is None:
-                raise CodecError(f"refusal code {r.code} is unknown here: the other side is newer; update this one")
-            return Refused(code, r.text, r.owner, r.moved_to)
-    raise CodecError("the result is missing, or is one that this version does not know")

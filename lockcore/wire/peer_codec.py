@@ -11,40 +11,48 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from lockcore.core.limits import (
+    ANSWERS_KEPT,
     KEY_BYTES_MAX,
     LEASE_MS_MAX,
+    LOCK_DELAY_MS_MAX,
     NS_PER_MS,
     OWNER_BYTES_MAX,
     PEER_BATCH_RECORDS_MAX,
+    SESSION_LABEL_BYTES_MAX,
     TOKEN_BYTES_MAX,
+    WAITERS_MAX,
 )
 from lockcore.core.messages import (
+    Answered,
     BatchStatus,
     Forward,
     ForwardReply,
+    How,
     LeaseRecord,
     Outcome,
     PeerAck,
     PeerBatch,
     PeerMessage,
     Seal,
+    SessionRecord,
+    WaiterRecord,
 )
+from lockcore.wire.answering import put_result, result_of
+from lockcore.wire.asking import key_operation_of, put_operation
 from lockcore.wire.errors import CodecError
+from lockcore.wire.files import file, files_of, session_id, session_id_of
 from lockcore.wire.gen import lockring_pb2 as pb
 from lockcore.wire.parts import (
     encoder,
     member_id_message,
     member_id_of,
-    operation_of,
     parse,
-    put_operation,
-    put_result,
-    result_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
+UNKNOWN_ACK_TEXT: Final = "an acknowledgement says something that this version does not know: update this node"
 MESSAGES_MAX: Final = 20_000
 """In one envelope; the sender's queue is shorter."""
 
@@ -130,13 +138,16 @@ def _batch(batch: PeerBatch) -> pb.PeerBatch:
         replicas=[_record(record) for record in batch.replicas],
         transfers=[_record(record) for record in batch.transfers],
         seal=None if seal is None else pb.Seal(handover=seal.handover, backup=seal.backup, floor=seal.floor),
+        sessions=[_session(record) for record in batch.sessions],
+        files=[file(record) for record in batch.files],
     )
 
 
 def _batch_of(message: pb.PeerMessage) -> PeerBatch:
     batch = message.batch
-    if len(batch.replicas) + len(batch.transfers) > PEER_BATCH_RECORDS_MAX:
-        raise CodecError(f"a peer batch has at most {PEER_BATCH_RECORDS_MAX} locks")
+    locks = len(batch.replicas) + len(batch.transfers) + len(batch.files)
+    if locks > PEER_BATCH_RECORDS_MAX or len(batch.sessions) > PEER_BATCH_RECORDS_MAX:
+        raise CodecError(f"a peer batch has at most {PEER_BATCH_RECORDS_MAX} locks, and as many sessions")
     seal = batch.seal
     return PeerBatch(
         sender=member_id_of(batch.sender),
@@ -146,7 +157,28 @@ def _batch_of(message: pb.PeerMessage) -> PeerBatch:
         replicas=tuple(_record_of(record) for record in batch.replicas),
         transfers=tuple(_record_of(record) for record in batch.transfers),
         seal=Seal(seal.handover, seal.backup, seal.floor) if batch.HasField("seal") else None,
+        sessions=tuple(_session_of(record) for record in batch.sessions),
+        files=files_of(batch.files),
     )
+
+
+def _session(record: SessionRecord) -> pb.SessionRecord:
+    return pb.SessionRecord(
+        session=session_id(record.ref),
+        remaining_ns=record.remaining_ns,
+        ttl_ms=record.ttl_ms,
+        label=record.label,
+        ended=record.ended,
+    )
+
+
+def _session_of(record: pb.SessionRecord) -> SessionRecord:
+    if record.ttl_ms > LEASE_MS_MAX or record.remaining_ns > LEASE_MS_MAX * NS_PER_MS:
+        raise CodecError(f"a session has at most {LEASE_MS_MAX} ms left: is another time unit meant?")
+    if len(record.label.encode()) > SESSION_LABEL_BYTES_MAX:
+        raise CodecError(f"a session's label has at most {SESSION_LABEL_BYTES_MAX} bytes")
+    ref = session_id_of(record.session)
+    return SessionRecord(ref, record.remaining_ns, record.ttl_ms, record.label, record.ended)
 
 
 def _record(record: LeaseRecord) -> pb.LeaseRecord:
@@ -160,7 +192,47 @@ def _record(record: LeaseRecord) -> pb.LeaseRecord:
         ttl_ms=record.ttl_ms,
         confirmed_seq=record.confirmed_seq,
         gone=record.gone,
+        session=None if record.session is None else session_id(record.session),
+        waiters=[_waiter(waiter) for waiter in record.waiters],
+        answers=[_answered(answer) for answer in record.answers],
+        delay_ms=record.delay_ms,
+        delay_ns=record.delay_ns,
     )
+
+
+def _waiter(waiter: WaiterRecord) -> pb.WaiterRecord:
+    return pb.WaiterRecord(
+        session=session_id(waiter.session),
+        session_ns=waiter.session_ns,
+        op_id=waiter.op_id,
+        owner=waiter.owner,
+        remaining_ns=waiter.remaining_ns,
+        delay_ms=waiter.delay_ms,
+    )
+
+
+def _waiter_of(message: pb.WaiterRecord) -> WaiterRecord:
+    if message.session_ns > LEASE_MS_MAX * NS_PER_MS or message.delay_ms > LOCK_DELAY_MS_MAX:
+        raise CodecError("a waiter's times are out of bounds: is another time unit meant?")
+    if len(message.owner.encode()) > OWNER_BYTES_MAX:
+        raise CodecError(f"an owner has at most {OWNER_BYTES_MAX} bytes")
+    remaining_ns = message.remaining_ns if message.HasField("remaining_ns") else None
+    session = session_id_of(message.session)
+    return WaiterRecord(session, message.session_ns, message.op_id, message.owner, remaining_ns, message.delay_ms)
+
+
+def _answered(answer: Answered) -> pb.Answered:
+    return pb.Answered(
+        session=session_id(answer.session),
+        op_id=answer.op_id,
+        generation=answer.generation,
+        migrated=answer.how is How.MIGRATED,
+    )
+
+
+def _answered_of(message: pb.Answered) -> Answered:
+    how = How.MIGRATED if message.migrated else How.ACQUIRED
+    return Answered(session_id_of(message.session), message.op_id, message.generation, how)
 
 
 def _record_of(record: pb.LeaseRecord) -> LeaseRecord:
@@ -175,6 +247,11 @@ def _record_of(record: pb.LeaseRecord) -> LeaseRecord:
             ttl_ms=record.ttl_ms,
             confirmed_seq=record.confirmed_seq,
             gone=record.gone,
+            session=session_id_of(record.session) if record.HasField("session") else None,
+            waiters=tuple(_waiter_of(waiter) for waiter in record.waiters),
+            answers=tuple(_answered_of(answer) for answer in record.answers),
+            delay_ms=record.delay_ms,
+            delay_ns=record.delay_ns,
         )
     )
 
@@ -191,6 +268,10 @@ def checked_record(record: LeaseRecord) -> LeaseRecord:
         raise CodecError(f"a lock's owner has at most {OWNER_BYTES_MAX} bytes, its token {TOKEN_BYTES_MAX}")
     if record.ttl_ms > LEASE_MS_MAX or not 0 <= record.remaining_ns <= LEASE_MS_MAX * NS_PER_MS:
         raise CodecError(f"a lock has at most {LEASE_MS_MAX} ms left: is another time unit meant?")
+    if len(record.waiters) > WAITERS_MAX or len(record.answers) > ANSWERS_KEPT:
+        raise CodecError(f"a lock has at most {WAITERS_MAX} waiters and {ANSWERS_KEPT} answers")
+    if record.delay_ms > LOCK_DELAY_MS_MAX or not 0 <= record.delay_ns <= LOCK_DELAY_MS_MAX * NS_PER_MS:
+        raise CodecError(f"a lock-delay lasts at most {LOCK_DELAY_MS_MAX} ms")
     if record.generation <= 0 or record.seq <= 0:
         raise CodecError("a lock's generation and seq count from 1")
     return record
@@ -206,26 +287,36 @@ def _ack(ack: PeerAck) -> pb.PeerAck:
         replicas=[_OUTCOME_TO_WIRE[outcome] for outcome in ack.replicas],
         transfers=[_OUTCOME_TO_WIRE[outcome] for outcome in ack.transfers],
         floor=ack.floor,
+        sessions=[_OUTCOME_TO_WIRE[outcome] for outcome in ack.sessions],
+        files=[_OUTCOME_TO_WIRE[outcome] for outcome in ack.files],
     )
 
 
 def _ack_of(message: pb.PeerMessage) -> PeerAck:
     ack = message.ack
     status = _STATUS_FROM_WIRE.get(ack.status)
-    outcomes = [_OUTCOME_FROM_WIRE.get(o) for o in (*ack.replicas, *ack.transfers)]
-    known = [o for o in outcomes if o is not None]
-    if status is None or len(known) != len(outcomes) or len(known) > PEER_BATCH_RECORDS_MAX:
-        raise CodecError("an acknowledgement says something that this version does not know: update this node")
+    if status is None:
+        raise CodecError(UNKNOWN_ACK_TEXT)
     return PeerAck(
         sender=member_id_of(ack.sender),
         receiver=member_id_of(ack.receiver),
         view=ack.view,
         lsn=ack.lsn,
         status=status,
-        replicas=tuple(known[: len(ack.replicas)]),
-        transfers=tuple(known[len(ack.replicas) :]),
+        replicas=_outcomes_of(ack.replicas),
+        transfers=_outcomes_of(ack.transfers),
         floor=ack.floor,
+        sessions=_outcomes_of(ack.sessions),
+        files=_outcomes_of(ack.files),
     )
+
+
+def _outcomes_of(numbers: Sequence[int]) -> tuple[Outcome, ...]:
+    outcomes = [_OUTCOME_FROM_WIRE.get(number) for number in numbers]
+    known = tuple(o for o in outcomes if o is not None)
+    if len(known) != len(outcomes) or len(known) > PEER_BATCH_RECORDS_MAX:
+        raise CodecError(UNKNOWN_ACK_TEXT)
+    return known
 
 
 def _forward_of(message: pb.PeerMessage) -> Forward:
@@ -233,7 +324,7 @@ def _forward_of(message: pb.PeerMessage) -> Forward:
     return Forward(
         sender=member_id_of(forward.sender),
         forward_id=forward.forward_id,
-        operation=operation_of(forward),
+        operation=key_operation_of(forward),
         timeout_ms=forward.timeout_ms,
         may_park=forward.may_park,
     )

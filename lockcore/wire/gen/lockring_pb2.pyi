@@ -21,6 +21,23 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _RangeKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RangeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RangeKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ANY: _RangeKind.ValueType  # 0
+    READ: _RangeKind.ValueType  # 1
+    WRITE: _RangeKind.ValueType  # 2
+
+class RangeKind(_RangeKind, metaclass=_RangeKindEnumTypeWrapper): ...
+
+ANY: RangeKind.ValueType  # 0
+READ: RangeKind.ValueType  # 1
+WRITE: RangeKind.ValueType  # 2
+Global___RangeKind: _TypeAlias = RangeKind  # noqa: Y015
+
 class _Code:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -41,6 +58,9 @@ class _CodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Code.ValueType],
     MOVED: _Code.ValueType  # 11
     TIMEOUT: _Code.ValueType  # 12
     OVERLOADED: _Code.ValueType  # 13
+    SESSION_LOST: _Code.ValueType  # 14
+    WAITING: _Code.ValueType  # 15
+    NOT_HELD: _Code.ValueType  # 16
 
 class Code(_Code, metaclass=_CodeEnumTypeWrapper): ...
 
@@ -58,6 +78,9 @@ NOT_PRIMARY: Code.ValueType  # 10
 MOVED: Code.ValueType  # 11
 TIMEOUT: Code.ValueType  # 12
 OVERLOADED: Code.ValueType  # 13
+SESSION_LOST: Code.ValueType  # 14
+WAITING: Code.ValueType  # 15
+NOT_HELD: Code.ValueType  # 16
 Global___Code: _TypeAlias = Code  # noqa: Y015
 
 class _Outcome:
@@ -69,12 +92,14 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     OUTCOME_UNKNOWN: _Outcome.ValueType  # 0
     ACCEPTED: _Outcome.ValueType  # 1
     STALE: _Outcome.ValueType  # 2
+    BEHIND: _Outcome.ValueType  # 3
 
 class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper): ...
 
 OUTCOME_UNKNOWN: Outcome.ValueType  # 0
 ACCEPTED: Outcome.ValueType  # 1
 STALE: Outcome.ValueType  # 2
+BEHIND: Outcome.ValueType  # 3
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
 class _BatchStatus:
@@ -269,20 +294,57 @@ class ViewInfo(_message.Message):
 Global___ViewInfo: _TypeAlias = ViewInfo  # noqa: Y015
 
 @_typing.final
-class LockOp(_message.Message):
-    """--- clients ---------------------------------------------------------------------"""
+class SessionProof(_message.Message):
+    """--- clients ---------------------------------------------------------------------
 
+    What a client shows to act in a session.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    SECRET_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    incarnation: _builtins.int
+    secret: _builtins.str
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        incarnation: _builtins.int = ...,
+        secret: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "incarnation", b"incarnation", "secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionProof: _TypeAlias = SessionProof  # noqa: Y015
+
+@_typing.final
+class LockOp(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     KEY_FIELD_NUMBER: _builtins.int
     TTL_MS_FIELD_NUMBER: _builtins.int
     OWNER_FIELD_NUMBER: _builtins.int
     TOKEN_FIELD_NUMBER: _builtins.int
+    WAIT_MS_FIELD_NUMBER: _builtins.int
+    WAIT_FOR_EVER_FIELD_NUMBER: _builtins.int
+    DELAY_MS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     ttl_ms: _builtins.int
     owner: _builtins.str
     token: _builtins.str
     """empty: acquire; else renew"""
+    wait_ms: _builtins.int
+    """in a session: how long to queue"""
+    wait_for_ever: _builtins.bool
+    """as long as the session lives"""
+    delay_ms: _builtins.int
+    """lock-delay after an expiry"""
     def __init__(
         self,
         *,
@@ -290,10 +352,13 @@ class LockOp(_message.Message):
         ttl_ms: _builtins.int = ...,
         owner: _builtins.str = ...,
         token: _builtins.str = ...,
+        wait_ms: _builtins.int = ...,
+        wait_for_ever: _builtins.bool = ...,
+        delay_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "owner", b"owner", "token", b"token", "ttl_ms", b"ttl_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delay_ms", b"delay_ms", "key", b"key", "owner", b"owner", "token", b"token", "ttl_ms", b"ttl_ms", "wait_for_ever", b"wait_for_ever", "wait_ms", b"wait_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -326,19 +391,359 @@ class FindOp(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     KEY_FIELD_NUMBER: _builtins.int
+    KNOWN_FIELD_NUMBER: _builtins.int
     key: _builtins.str
+    known: _builtins.int
+    """a watch: answer when another generation than this is held, 0 for nobody"""
     def __init__(
         self,
         *,
         key: _builtins.str = ...,
+        known: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_known", b"_known", "known", b"known"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_known", b"_known", "key", b"key", "known", b"known"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__known: _TypeAlias = _typing.Literal["known"]  # noqa: Y015
+    _WhichOneofArgType__known: _TypeAlias = _typing.Literal["_known", b"_known"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__known) -> _WhichOneofReturnType__known | None: ...
+
+Global___FindOp: _TypeAlias = FindOp  # noqa: Y015
+
+@_typing.final
+class MoveOp(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    REQUIRE_HELD_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    owner: _builtins.str
+    require_held: _builtins.bool
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        owner: _builtins.str = ...,
+        require_held: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "owner", b"owner", "require_held", b"require_held"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___FindOp: _TypeAlias = FindOp  # noqa: Y015
+Global___MoveOp: _TypeAlias = MoveOp  # noqa: Y015
+
+@_typing.final
+class OpenOp(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    TTL_MS_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    ttl_ms: _builtins.int
+    def __init__(
+        self,
+        *,
+        label: _builtins.str = ...,
+        ttl_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "ttl_ms", b"ttl_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenOp: _TypeAlias = OpenOp  # noqa: Y015
+
+@_typing.final
+class KeepOp(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TTL_MS_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    ttl_ms: _builtins.int
+    label: _builtins.str
+    def __init__(
+        self,
+        *,
+        ttl_ms: _builtins.int = ...,
+        label: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "ttl_ms", b"ttl_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeepOp: _TypeAlias = KeepOp  # noqa: Y015
+
+@_typing.final
+class EndOp(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndOp: _TypeAlias = EndOp  # noqa: Y015
+
+@_typing.final
+class ListOp(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOp: _TypeAlias = ListOp  # noqa: Y015
+
+@_typing.final
+class SetRangeOp(_message.Message):
+    """start and length as in fcntl(2)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    LOCK_OWNER_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    LENGTH_FIELD_NUMBER: _builtins.int
+    WAIT_MS_FIELD_NUMBER: _builtins.int
+    WAIT_FOR_EVER_FIELD_NUMBER: _builtins.int
+    FAIR_FIELD_NUMBER: _builtins.int
+    HELD_FENCE_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    lock_owner: _builtins.str
+    kind: Global___RangeKind.ValueType
+    start: _builtins.int
+    length: _builtins.int
+    wait_ms: _builtins.int
+    wait_for_ever: _builtins.bool
+    fair: _builtins.bool
+    held_fence: _builtins.int
+    """healing: it was held under this fence"""
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        lock_owner: _builtins.str = ...,
+        kind: Global___RangeKind.ValueType = ...,
+        start: _builtins.int = ...,
+        length: _builtins.int = ...,
+        wait_ms: _builtins.int = ...,
+        wait_for_ever: _builtins.bool = ...,
+        fair: _builtins.bool = ...,
+        held_fence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fair", b"fair", "held_fence", b"held_fence", "key", b"key", "kind", b"kind", "length", b"length", "lock_owner", b"lock_owner", "start", b"start", "wait_for_ever", b"wait_for_ever", "wait_ms", b"wait_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetRangeOp: _TypeAlias = SetRangeOp  # noqa: Y015
+
+@_typing.final
+class ClearRangeOp(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    LOCK_OWNER_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    LENGTH_FIELD_NUMBER: _builtins.int
+    WANTED_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    lock_owner: _builtins.str
+    start: _builtins.int
+    length: _builtins.int
+    wanted: _builtins.int
+    """give up this waiting operation instead"""
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        lock_owner: _builtins.str = ...,
+        start: _builtins.int = ...,
+        length: _builtins.int = ...,
+        wanted: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "length", b"length", "lock_owner", b"lock_owner", "start", b"start", "wanted", b"wanted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClearRangeOp: _TypeAlias = ClearRangeOp  # noqa: Y015
+
+@_typing.final
+class FindConflictOp(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    LOCK_OWNER_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    LENGTH_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    lock_owner: _builtins.str
+    kind: Global___RangeKind.ValueType
+    start: _builtins.int
+    length: _builtins.int
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        lock_owner: _builtins.str = ...,
+        kind: Global___RangeKind.ValueType = ...,
+        start: _builtins.int = ...,
+        length: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "kind", b"kind", "length", b"length", "lock_owner", b"lock_owner", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindConflictOp: _TypeAlias = FindConflictOp  # noqa: Y015
+
+@_typing.final
+class MoveRangesOp(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    LOCK_OWNER_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    LENGTH_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    GAPS_FIELD_NUMBER: _builtins.int
+    REQUIRE_HELD_FIELD_NUMBER: _builtins.int
+    FAIR_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    lock_owner: _builtins.str
+    """absent: of all"""
+    start: _builtins.int
+    length: _builtins.int
+    kind: Global___RangeKind.ValueType
+    gaps: _builtins.bool
+    require_held: _builtins.bool
+    fair: _builtins.bool
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        lock_owner: _builtins.str | None = ...,
+        start: _builtins.int = ...,
+        length: _builtins.int = ...,
+        kind: Global___RangeKind.ValueType = ...,
+        gaps: _builtins.bool = ...,
+        require_held: _builtins.bool = ...,
+        fair: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_lock_owner", b"_lock_owner", "lock_owner", b"lock_owner"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_lock_owner", b"_lock_owner", "fair", b"fair", "gaps", b"gaps", "key", b"key", "kind", b"kind", "length", b"length", "lock_owner", b"lock_owner", "require_held", b"require_held", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__lock_owner: _TypeAlias = _typing.Literal["lock_owner"]  # noqa: Y015
+    _WhichOneofArgType__lock_owner: _TypeAlias = _typing.Literal["_lock_owner", b"_lock_owner"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lock_owner) -> _WhichOneofReturnType__lock_owner | None: ...
+
+Global___MoveRangesOp: _TypeAlias = MoveRangesOp  # noqa: Y015
+
+@_typing.final
+class AnyOp(_message.Message):
+    """An operation; the same fields stand in ClientOp and in Forward."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    OP_ID_FIELD_NUMBER: _builtins.int
+    OLD_FIELD_NUMBER: _builtins.int
+    LOCK_FIELD_NUMBER: _builtins.int
+    UNLOCK_FIELD_NUMBER: _builtins.int
+    FIND_FIELD_NUMBER: _builtins.int
+    MOVE_FIELD_NUMBER: _builtins.int
+    OPEN_FIELD_NUMBER: _builtins.int
+    KEEP_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    LIST_FIELD_NUMBER: _builtins.int
+    SET_RANGE_FIELD_NUMBER: _builtins.int
+    CLEAR_RANGE_FIELD_NUMBER: _builtins.int
+    FIND_CONFLICT_FIELD_NUMBER: _builtins.int
+    MOVE_RANGES_FIELD_NUMBER: _builtins.int
+    op_id: _builtins.int
+    @_builtins.property
+    def session(self) -> Global___SessionProof:
+        """absent: without a session"""
+
+    @_builtins.property
+    def old(self) -> Global___SessionProof:
+        """the session to take over from, or to open again"""
+
+    @_builtins.property
+    def lock(self) -> Global___LockOp: ...
+    @_builtins.property
+    def unlock(self) -> Global___UnlockOp: ...
+    @_builtins.property
+    def find(self) -> Global___FindOp: ...
+    @_builtins.property
+    def move(self) -> Global___MoveOp: ...
+    @_builtins.property
+    def open(self) -> Global___OpenOp: ...
+    @_builtins.property
+    def keep(self) -> Global___KeepOp: ...
+    @_builtins.property
+    def end(self) -> Global___EndOp: ...
+    @_builtins.property
+    def list(self) -> Global___ListOp: ...
+    @_builtins.property
+    def set_range(self) -> Global___SetRangeOp: ...
+    @_builtins.property
+    def clear_range(self) -> Global___ClearRangeOp: ...
+    @_builtins.property
+    def find_conflict(self) -> Global___FindConflictOp: ...
+    @_builtins.property
+    def move_ranges(self) -> Global___MoveRangesOp: ...
+    def __init__(
+        self,
+        *,
+        session: Global___SessionProof | None = ...,
+        op_id: _builtins.int = ...,
+        old: Global___SessionProof | None = ...,
+        lock: Global___LockOp | None = ...,
+        unlock: Global___UnlockOp | None = ...,
+        find: Global___FindOp | None = ...,
+        move: Global___MoveOp | None = ...,
+        open: Global___OpenOp | None = ...,
+        keep: Global___KeepOp | None = ...,
+        end: Global___EndOp | None = ...,
+        list: Global___ListOp | None = ...,
+        set_range: Global___SetRangeOp | None = ...,
+        clear_range: Global___ClearRangeOp | None = ...,
+        find_conflict: Global___FindConflictOp | None = ...,
+        move_ranges: Global___MoveRangesOp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["clear_range", b"clear_range", "end", b"end", "find", b"find", "find_conflict", b"find_conflict", "keep", b"keep", "list", b"list", "lock", b"lock", "move", b"move", "move_ranges", b"move_ranges", "old", b"old", "open", b"open", "operation", b"operation", "session", b"session", "set_range", b"set_range", "unlock", b"unlock"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clear_range", b"clear_range", "end", b"end", "find", b"find", "find_conflict", b"find_conflict", "keep", b"keep", "list", b"list", "lock", b"lock", "move", b"move", "move_ranges", b"move_ranges", "old", b"old", "op_id", b"op_id", "open", b"open", "operation", b"operation", "session", b"session", "set_range", b"set_range", "unlock", b"unlock"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["lock", "unlock", "find", "move", "open", "keep", "end", "list", "set_range", "clear_range", "find_conflict", "move_ranges"]  # noqa: Y015
+    _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
+
+Global___AnyOp: _TypeAlias = AnyOp  # noqa: Y015
 
 @_typing.final
 class ClientOp(_message.Message):
@@ -348,6 +753,7 @@ class ClientOp(_message.Message):
     LOCK_FIELD_NUMBER: _builtins.int
     UNLOCK_FIELD_NUMBER: _builtins.int
     FIND_FIELD_NUMBER: _builtins.int
+    ANY_FIELD_NUMBER: _builtins.int
     TIMEOUT_MS_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """chosen by the client, given back with the result"""
@@ -359,6 +765,10 @@ class ClientOp(_message.Message):
     def unlock(self) -> Global___UnlockOp: ...
     @_builtins.property
     def find(self) -> Global___FindOp: ...
+    @_builtins.property
+    def any(self) -> Global___AnyOp:
+        """everything else, and what is asked in a session"""
+
     def __init__(
         self,
         *,
@@ -366,13 +776,14 @@ class ClientOp(_message.Message):
         lock: Global___LockOp | None = ...,
         unlock: Global___UnlockOp | None = ...,
         find: Global___FindOp | None = ...,
+        any: Global___AnyOp | None = ...,
         timeout_ms: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["find", b"find", "lock", b"lock", "operation", b"operation", "unlock", b"unlock"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["any", b"any", "find", b"find", "lock", b"lock", "operation", b"operation", "unlock", b"unlock"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["find", b"find", "id", b"id", "lock", b"lock", "operation", b"operation", "timeout_ms", b"timeout_ms", "unlock", b"unlock"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any", b"any", "find", b"find", "id", b"id", "lock", b"lock", "operation", b"operation", "timeout_ms", b"timeout_ms", "unlock", b"unlock"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["lock", "unlock", "find"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["lock", "unlock", "find", "any"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
 
@@ -408,12 +819,15 @@ class GrantedResult(_message.Message):
     SEQ_FIELD_NUMBER: _builtins.int
     TTL_MS_FIELD_NUMBER: _builtins.int
     MOVED_TO_FIELD_NUMBER: _builtins.int
+    MIGRATED_FIELD_NUMBER: _builtins.int
     token: _builtins.str
     owner: _builtins.str
     generation: _builtins.int
     seq: _builtins.int
     ttl_ms: _builtins.int
     moved_to: _builtins.str
+    migrated: _builtins.bool
+    """held without a break, by another session before"""
     def __init__(
         self,
         *,
@@ -423,10 +837,11 @@ class GrantedResult(_message.Message):
         seq: _builtins.int = ...,
         ttl_ms: _builtins.int = ...,
         moved_to: _builtins.str = ...,
+        migrated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "moved_to", b"moved_to", "owner", b"owner", "seq", b"seq", "token", b"token", "ttl_ms", b"ttl_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "migrated", b"migrated", "moved_to", b"moved_to", "owner", b"owner", "seq", b"seq", "token", b"token", "ttl_ms", b"ttl_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -508,6 +923,252 @@ class RefusedResult(_message.Message):
 Global___RefusedResult: _TypeAlias = RefusedResult  # noqa: Y015
 
 @_typing.final
+class SessionResult(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    TTL_MS_FIELD_NUMBER: _builtins.int
+    ttl_ms: _builtins.int
+    @_builtins.property
+    def session(self) -> Global___SessionProof: ...
+    def __init__(
+        self,
+        *,
+        session: Global___SessionProof | None = ...,
+        ttl_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["session", b"session", "ttl_ms", b"ttl_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionResult: _TypeAlias = SessionResult  # noqa: Y015
+
+@_typing.final
+class EndedResult(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndedResult: _TypeAlias = EndedResult  # noqa: Y015
+
+@_typing.final
+class Piece(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    LOCK_OWNER_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    LENGTH_FIELD_NUMBER: _builtins.int
+    FENCE_FIELD_NUMBER: _builtins.int
+    session: _builtins.str
+    label: _builtins.str
+    lock_owner: _builtins.str
+    kind: Global___RangeKind.ValueType
+    start: _builtins.int
+    length: _builtins.int
+    """0: to the end"""
+    fence: _builtins.int
+    def __init__(
+        self,
+        *,
+        session: _builtins.str = ...,
+        label: _builtins.str = ...,
+        lock_owner: _builtins.str = ...,
+        kind: Global___RangeKind.ValueType = ...,
+        start: _builtins.int = ...,
+        length: _builtins.int = ...,
+        fence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence", "kind", b"kind", "label", b"label", "length", b"length", "lock_owner", b"lock_owner", "session", b"session", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Piece: _TypeAlias = Piece  # noqa: Y015
+
+@_typing.final
+class RangeLockedResult(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    PIECES_FIELD_NUMBER: _builtins.int
+    MIGRATED_FIELD_NUMBER: _builtins.int
+    MOVED_TO_FIELD_NUMBER: _builtins.int
+    session: _builtins.str
+    migrated: _builtins.bool
+    moved_to: _builtins.str
+    @_builtins.property
+    def pieces(self) -> _containers.RepeatedCompositeFieldContainer[Global___Piece]: ...
+    def __init__(
+        self,
+        *,
+        session: _builtins.str = ...,
+        pieces: _abc.Iterable[Global___Piece] | None = ...,
+        migrated: _builtins.bool = ...,
+        moved_to: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["migrated", b"migrated", "moved_to", b"moved_to", "pieces", b"pieces", "session", b"session"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RangeLockedResult: _TypeAlias = RangeLockedResult  # noqa: Y015
+
+@_typing.final
+class RangeFreeResult(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVED_TO_FIELD_NUMBER: _builtins.int
+    moved_to: _builtins.str
+    def __init__(
+        self,
+        *,
+        moved_to: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["moved_to", b"moved_to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RangeFreeResult: _TypeAlias = RangeFreeResult  # noqa: Y015
+
+@_typing.final
+class RangeDeniedResult(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERROR_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    CONFLICT_FIELD_NUMBER: _builtins.int
+    MOVED_TO_FIELD_NUMBER: _builtins.int
+    error: _builtins.str
+    """the kernel's name: EAGAIN, EDEADLK, ..."""
+    text: _builtins.str
+    moved_to: _builtins.str
+    @_builtins.property
+    def conflict(self) -> Global___Piece: ...
+    def __init__(
+        self,
+        *,
+        error: _builtins.str = ...,
+        text: _builtins.str = ...,
+        conflict: Global___Piece | None = ...,
+        moved_to: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["conflict", b"conflict"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflict", b"conflict", "error", b"error", "moved_to", b"moved_to", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RangeDeniedResult: _TypeAlias = RangeDeniedResult  # noqa: Y015
+
+@_typing.final
+class RangeConflictResult(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PIECE_FIELD_NUMBER: _builtins.int
+    MOVED_TO_FIELD_NUMBER: _builtins.int
+    moved_to: _builtins.str
+    @_builtins.property
+    def piece(self) -> Global___Piece: ...
+    def __init__(
+        self,
+        *,
+        piece: Global___Piece | None = ...,
+        moved_to: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["piece", b"piece"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["moved_to", b"moved_to", "piece", b"piece"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RangeConflictResult: _TypeAlias = RangeConflictResult  # noqa: Y015
+
+@_typing.final
+class HeldLock(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    generation: _builtins.int
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        generation: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "key", b"key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeldLock: _TypeAlias = HeldLock  # noqa: Y015
+
+@_typing.final
+class HeldPiece(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    PIECE_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    @_builtins.property
+    def piece(self) -> Global___Piece: ...
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        piece: Global___Piece | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["piece", b"piece"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "piece", b"piece"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeldPiece: _TypeAlias = HeldPiece  # noqa: Y015
+
+@_typing.final
+class HoldingsResult(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOCKS_FIELD_NUMBER: _builtins.int
+    RANGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def locks(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldLock]: ...
+    @_builtins.property
+    def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldPiece]: ...
+    def __init__(
+        self,
+        *,
+        locks: _abc.Iterable[Global___HeldLock] | None = ...,
+        ranges: _abc.Iterable[Global___HeldPiece] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["locks", b"locks", "ranges", b"ranges"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HoldingsResult: _TypeAlias = HoldingsResult  # noqa: Y015
+
+@_typing.final
 class OpResult(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -516,6 +1177,13 @@ class OpResult(_message.Message):
     RELEASED_FIELD_NUMBER: _builtins.int
     OWNER_IS_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
+    SESSION_FIELD_NUMBER: _builtins.int
+    ENDED_FIELD_NUMBER: _builtins.int
+    RANGE_LOCKED_FIELD_NUMBER: _builtins.int
+    RANGE_FREE_FIELD_NUMBER: _builtins.int
+    RANGE_DENIED_FIELD_NUMBER: _builtins.int
+    RANGE_CONFLICT_FIELD_NUMBER: _builtins.int
+    HOLDINGS_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     @_builtins.property
     def granted(self) -> Global___GrantedResult: ...
@@ -525,6 +1193,20 @@ class OpResult(_message.Message):
     def owner_is(self) -> Global___OwnerIsResult: ...
     @_builtins.property
     def refused(self) -> Global___RefusedResult: ...
+    @_builtins.property
+    def session(self) -> Global___SessionResult: ...
+    @_builtins.property
+    def ended(self) -> Global___EndedResult: ...
+    @_builtins.property
+    def range_locked(self) -> Global___RangeLockedResult: ...
+    @_builtins.property
+    def range_free(self) -> Global___RangeFreeResult: ...
+    @_builtins.property
+    def range_denied(self) -> Global___RangeDeniedResult: ...
+    @_builtins.property
+    def range_conflict(self) -> Global___RangeConflictResult: ...
+    @_builtins.property
+    def holdings(self) -> Global___HoldingsResult: ...
     def __init__(
         self,
         *,
@@ -533,12 +1215,19 @@ class OpResult(_message.Message):
         released: Global___ReleasedResult | None = ...,
         owner_is: Global___OwnerIsResult | None = ...,
         refused: Global___RefusedResult | None = ...,
+        session: Global___SessionResult | None = ...,
+        ended: Global___EndedResult | None = ...,
+        range_locked: Global___RangeLockedResult | None = ...,
+        range_free: Global___RangeFreeResult | None = ...,
+        range_denied: Global___RangeDeniedResult | None = ...,
+        range_conflict: Global___RangeConflictResult | None = ...,
+        holdings: Global___HoldingsResult | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["granted", b"granted", "owner_is", b"owner_is", "refused", b"refused", "released", b"released", "result", b"result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ended", b"ended", "granted", b"granted", "holdings", b"holdings", "owner_is", b"owner_is", "range_conflict", b"range_conflict", "range_denied", b"range_denied", "range_free", b"range_free", "range_locked", b"range_locked", "refused", b"refused", "released", b"released", "result", b"result", "session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["granted", b"granted", "id", b"id", "owner_is", b"owner_is", "refused", b"refused", "released", b"released", "result", b"result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended", b"ended", "granted", b"granted", "holdings", b"holdings", "id", b"id", "owner_is", b"owner_is", "range_conflict", b"range_conflict", "range_denied", b"range_denied", "range_free", b"range_free", "range_locked", b"range_locked", "refused", b"refused", "released", b"released", "result", b"result", "session", b"session"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["granted", "released", "owner_is", "refused"]  # noqa: Y015
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["granted", "released", "owner_is", "refused", "session", "ended", "range_locked", "range_free", "range_denied", "range_conflict", "holdings"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
@@ -653,9 +1342,130 @@ class StatusReply(_message.Message):
 Global___StatusReply: _TypeAlias = StatusReply  # noqa: Y015
 
 @_typing.final
-class LeaseRecord(_message.Message):
+class SessionId(_message.Message):
     """--- node to node ------------------------------------------------------------------"""
 
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    incarnation: _builtins.int
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        incarnation: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "incarnation", b"incarnation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionId: _TypeAlias = SessionId  # noqa: Y015
+
+@_typing.final
+class SessionRecord(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    REMAINING_NS_FIELD_NUMBER: _builtins.int
+    TTL_MS_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    ENDED_FIELD_NUMBER: _builtins.int
+    remaining_ns: _builtins.int
+    ttl_ms: _builtins.int
+    label: _builtins.str
+    ended: _builtins.bool
+    @_builtins.property
+    def session(self) -> Global___SessionId: ...
+    def __init__(
+        self,
+        *,
+        session: Global___SessionId | None = ...,
+        remaining_ns: _builtins.int = ...,
+        ttl_ms: _builtins.int = ...,
+        label: _builtins.str = ...,
+        ended: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended", b"ended", "label", b"label", "remaining_ns", b"remaining_ns", "session", b"session", "ttl_ms", b"ttl_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionRecord: _TypeAlias = SessionRecord  # noqa: Y015
+
+@_typing.final
+class WaiterRecord(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    SESSION_NS_FIELD_NUMBER: _builtins.int
+    OP_ID_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    REMAINING_NS_FIELD_NUMBER: _builtins.int
+    DELAY_MS_FIELD_NUMBER: _builtins.int
+    session_ns: _builtins.int
+    op_id: _builtins.int
+    owner: _builtins.str
+    remaining_ns: _builtins.int
+    """absent: as long as its session lives"""
+    delay_ms: _builtins.int
+    @_builtins.property
+    def session(self) -> Global___SessionId: ...
+    def __init__(
+        self,
+        *,
+        session: Global___SessionId | None = ...,
+        session_ns: _builtins.int = ...,
+        op_id: _builtins.int = ...,
+        owner: _builtins.str = ...,
+        remaining_ns: _builtins.int | None = ...,
+        delay_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_remaining_ns", b"_remaining_ns", "remaining_ns", b"remaining_ns", "session", b"session"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_remaining_ns", b"_remaining_ns", "delay_ms", b"delay_ms", "op_id", b"op_id", "owner", b"owner", "remaining_ns", b"remaining_ns", "session", b"session", "session_ns", b"session_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__remaining_ns: _TypeAlias = _typing.Literal["remaining_ns"]  # noqa: Y015
+    _WhichOneofArgType__remaining_ns: _TypeAlias = _typing.Literal["_remaining_ns", b"_remaining_ns"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__remaining_ns) -> _WhichOneofReturnType__remaining_ns | None: ...
+
+Global___WaiterRecord: _TypeAlias = WaiterRecord  # noqa: Y015
+
+@_typing.final
+class Answered(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    OP_ID_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    MIGRATED_FIELD_NUMBER: _builtins.int
+    op_id: _builtins.int
+    generation: _builtins.int
+    migrated: _builtins.bool
+    @_builtins.property
+    def session(self) -> Global___SessionId: ...
+    def __init__(
+        self,
+        *,
+        session: Global___SessionId | None = ...,
+        op_id: _builtins.int = ...,
+        generation: _builtins.int = ...,
+        migrated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "migrated", b"migrated", "op_id", b"op_id", "session", b"session"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Answered: _TypeAlias = Answered  # noqa: Y015
+
+@_typing.final
+class LeaseRecord(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     KEY_FIELD_NUMBER: _builtins.int
@@ -667,6 +1477,11 @@ class LeaseRecord(_message.Message):
     TTL_MS_FIELD_NUMBER: _builtins.int
     CONFIRMED_SEQ_FIELD_NUMBER: _builtins.int
     GONE_FIELD_NUMBER: _builtins.int
+    SESSION_FIELD_NUMBER: _builtins.int
+    WAITERS_FIELD_NUMBER: _builtins.int
+    ANSWERS_FIELD_NUMBER: _builtins.int
+    DELAY_MS_FIELD_NUMBER: _builtins.int
+    DELAY_NS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     token: _builtins.str
     owner: _builtins.str
@@ -676,6 +1491,14 @@ class LeaseRecord(_message.Message):
     ttl_ms: _builtins.int
     confirmed_seq: _builtins.int
     gone: _builtins.bool
+    delay_ms: _builtins.int
+    delay_ns: _builtins.int
+    @_builtins.property
+    def session(self) -> Global___SessionId: ...
+    @_builtins.property
+    def waiters(self) -> _containers.RepeatedCompositeFieldContainer[Global___WaiterRecord]: ...
+    @_builtins.property
+    def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Answered]: ...
     def __init__(
         self,
         *,
@@ -688,14 +1511,320 @@ class LeaseRecord(_message.Message):
         ttl_ms: _builtins.int = ...,
         confirmed_seq: _builtins.int = ...,
         gone: _builtins.bool = ...,
+        session: Global___SessionId | None = ...,
+        waiters: _abc.Iterable[Global___WaiterRecord] | None = ...,
+        answers: _abc.Iterable[Global___Answered] | None = ...,
+        delay_ms: _builtins.int = ...,
+        delay_ns: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmed_seq", b"confirmed_seq", "generation", b"generation", "gone", b"gone", "key", b"key", "owner", b"owner", "remaining_ns", b"remaining_ns", "seq", b"seq", "token", b"token", "ttl_ms", b"ttl_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "confirmed_seq", b"confirmed_seq", "delay_ms", b"delay_ms", "delay_ns", b"delay_ns", "generation", b"generation", "gone", b"gone", "key", b"key", "owner", b"owner", "remaining_ns", b"remaining_ns", "seq", b"seq", "session", b"session", "token", b"token", "ttl_ms", b"ttl_ms", "waiters", b"waiters"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LeaseRecord: _TypeAlias = LeaseRecord  # noqa: Y015
+
+@_typing.final
+class RangeOwner(_message.Message):
+    """Owners of ranges are written once and named by their place in the list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    LOCK_OWNER_FIELD_NUMBER: _builtins.int
+    session: _builtins.str
+    incarnation: _builtins.int
+    lock_owner: _builtins.str
+    def __init__(
+        self,
+        *,
+        session: _builtins.str = ...,
+        incarnation: _builtins.int = ...,
+        lock_owner: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["incarnation", b"incarnation", "lock_owner", b"lock_owner", "session", b"session"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RangeOwner: _TypeAlias = RangeOwner  # noqa: Y015
+
+@_typing.final
+class RangeRow(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OWNER_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    FENCE_FIELD_NUMBER: _builtins.int
+    owner: _builtins.int
+    kind: Global___RangeKind.ValueType
+    start: _builtins.int
+    end: _builtins.int
+    """inclusive"""
+    fence: _builtins.int
+    def __init__(
+        self,
+        *,
+        owner: _builtins.int = ...,
+        kind: Global___RangeKind.ValueType = ...,
+        start: _builtins.int = ...,
+        end: _builtins.int = ...,
+        fence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "fence", b"fence", "kind", b"kind", "owner", b"owner", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RangeRow: _TypeAlias = RangeRow  # noqa: Y015
+
+@_typing.final
+class RangeWaiter(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    OPERATION_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    FAIR_FIELD_NUMBER: _builtins.int
+    REMAINING_NS_FIELD_NUMBER: _builtins.int
+    ticket: _builtins.int
+    operation: _builtins.str
+    owner: _builtins.int
+    kind: Global___RangeKind.ValueType
+    start: _builtins.int
+    end: _builtins.int
+    fair: _builtins.bool
+    remaining_ns: _builtins.int
+    def __init__(
+        self,
+        *,
+        ticket: _builtins.int = ...,
+        operation: _builtins.str = ...,
+        owner: _builtins.int = ...,
+        kind: Global___RangeKind.ValueType = ...,
+        start: _builtins.int = ...,
+        end: _builtins.int = ...,
+        fair: _builtins.bool = ...,
+        remaining_ns: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_remaining_ns", b"_remaining_ns", "remaining_ns", b"remaining_ns"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_remaining_ns", b"_remaining_ns", "end", b"end", "fair", b"fair", "kind", b"kind", "operation", b"operation", "owner", b"owner", "remaining_ns", b"remaining_ns", "start", b"start", "ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__remaining_ns: _TypeAlias = _typing.Literal["remaining_ns"]  # noqa: Y015
+    _WhichOneofArgType__remaining_ns: _TypeAlias = _typing.Literal["_remaining_ns", b"_remaining_ns"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__remaining_ns) -> _WhichOneofReturnType__remaining_ns | None: ...
+
+Global___RangeWaiter: _TypeAlias = RangeWaiter  # noqa: Y015
+
+@_typing.final
+class RangeTable(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    WAITERS_FIELD_NUMBER: _builtins.int
+    FLOOR_FIELD_NUMBER: _builtins.int
+    NEXT_TICKET_FIELD_NUMBER: _builtins.int
+    floor: _builtins.int
+    next_ticket: _builtins.int
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___RangeRow]: ...
+    @_builtins.property
+    def waiters(self) -> _containers.RepeatedCompositeFieldContainer[Global___RangeWaiter]: ...
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___RangeRow] | None = ...,
+        waiters: _abc.Iterable[Global___RangeWaiter] | None = ...,
+        floor: _builtins.int = ...,
+        next_ticket: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["floor", b"floor", "next_ticket", b"next_ticket", "rows", b"rows", "waiters", b"waiters"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RangeTable: _TypeAlias = RangeTable  # noqa: Y015
+
+@_typing.final
+class RangeDelta(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REMOVED_FIELD_NUMBER: _builtins.int
+    ADDED_FIELD_NUMBER: _builtins.int
+    QUEUED_FIELD_NUMBER: _builtins.int
+    DEQUEUED_FIELD_NUMBER: _builtins.int
+    FLOOR_FIELD_NUMBER: _builtins.int
+    NEXT_TICKET_FIELD_NUMBER: _builtins.int
+    floor: _builtins.int
+    next_ticket: _builtins.int
+    @_builtins.property
+    def removed(self) -> _containers.RepeatedCompositeFieldContainer[Global___RangeRow]: ...
+    @_builtins.property
+    def added(self) -> _containers.RepeatedCompositeFieldContainer[Global___RangeRow]: ...
+    @_builtins.property
+    def queued(self) -> _containers.RepeatedCompositeFieldContainer[Global___RangeWaiter]: ...
+    @_builtins.property
+    def dequeued(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def __init__(
+        self,
+        *,
+        removed: _abc.Iterable[Global___RangeRow] | None = ...,
+        added: _abc.Iterable[Global___RangeRow] | None = ...,
+        queued: _abc.Iterable[Global___RangeWaiter] | None = ...,
+        dequeued: _abc.Iterable[_builtins.int] | None = ...,
+        floor: _builtins.int = ...,
+        next_ticket: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "dequeued", b"dequeued", "floor", b"floor", "next_ticket", b"next_ticket", "queued", b"queued", "removed", b"removed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RangeDelta: _TypeAlias = RangeDelta  # noqa: Y015
+
+@_typing.final
+class Order(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERATION_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    generation: _builtins.int
+    seq: _builtins.int
+    def __init__(
+        self,
+        *,
+        generation: _builtins.int = ...,
+        seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "seq", b"seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Order: _TypeAlias = Order  # noqa: Y015
+
+@_typing.final
+class SessionLeft(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    REMAINING_NS_FIELD_NUMBER: _builtins.int
+    remaining_ns: _builtins.int
+    @_builtins.property
+    def session(self) -> Global___SessionId: ...
+    def __init__(
+        self,
+        *,
+        session: Global___SessionId | None = ...,
+        remaining_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["remaining_ns", b"remaining_ns", "session", b"session"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionLeft: _TypeAlias = SessionLeft  # noqa: Y015
+
+@_typing.final
+class FileAnswer(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    OP_ID_FIELD_NUMBER: _builtins.int
+    LOCKED_FIELD_NUMBER: _builtins.int
+    RELEASED_FIELD_NUMBER: _builtins.int
+    op_id: _builtins.int
+    @_builtins.property
+    def session(self) -> Global___SessionId: ...
+    @_builtins.property
+    def locked(self) -> Global___RangeLockedResult: ...
+    @_builtins.property
+    def released(self) -> Global___ReleasedResult: ...
+    def __init__(
+        self,
+        *,
+        session: Global___SessionId | None = ...,
+        op_id: _builtins.int = ...,
+        locked: Global___RangeLockedResult | None = ...,
+        released: Global___ReleasedResult | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["locked", b"locked", "released", b"released", "result", b"result", "session", b"session"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["locked", b"locked", "op_id", b"op_id", "released", b"released", "result", b"result", "session", b"session"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["locked", "released"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___FileAnswer: _TypeAlias = FileAnswer  # noqa: Y015
+
+@_typing.final
+class FileRecord(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    TRANSFER_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    WHOLE_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
+    DELTAS_FIELD_NUMBER: _builtins.int
+    SESSIONS_FIELD_NUMBER: _builtins.int
+    ANSWERS_FIELD_NUMBER: _builtins.int
+    OWNERS_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    transfer: _builtins.bool
+    generation: _builtins.int
+    seq: _builtins.int
+    @_builtins.property
+    def whole(self) -> Global___RangeTable: ...
+    @_builtins.property
+    def base(self) -> Global___Order:
+        """absent with whole"""
+
+    @_builtins.property
+    def deltas(self) -> _containers.RepeatedCompositeFieldContainer[Global___RangeDelta]: ...
+    @_builtins.property
+    def sessions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SessionLeft]: ...
+    @_builtins.property
+    def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___FileAnswer]: ...
+    @_builtins.property
+    def owners(self) -> _containers.RepeatedCompositeFieldContainer[Global___RangeOwner]: ...
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        transfer: _builtins.bool = ...,
+        generation: _builtins.int = ...,
+        seq: _builtins.int = ...,
+        whole: Global___RangeTable | None = ...,
+        base: Global___Order | None = ...,
+        deltas: _abc.Iterable[Global___RangeDelta] | None = ...,
+        sessions: _abc.Iterable[Global___SessionLeft] | None = ...,
+        answers: _abc.Iterable[Global___FileAnswer] | None = ...,
+        owners: _abc.Iterable[Global___RangeOwner] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "whole", b"whole"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "base", b"base", "deltas", b"deltas", "generation", b"generation", "key", b"key", "owners", b"owners", "seq", b"seq", "sessions", b"sessions", "transfer", b"transfer", "whole", b"whole"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FileRecord: _TypeAlias = FileRecord  # noqa: Y015
 
 @_typing.final
 class Seal(_message.Message):
@@ -733,6 +1862,8 @@ class PeerBatch(_message.Message):
     REPLICAS_FIELD_NUMBER: _builtins.int
     TRANSFERS_FIELD_NUMBER: _builtins.int
     SEAL_FIELD_NUMBER: _builtins.int
+    SESSIONS_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
     view: _builtins.int
     lsn: _builtins.int
     @_builtins.property
@@ -745,6 +1876,10 @@ class PeerBatch(_message.Message):
     def transfers(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeaseRecord]: ...
     @_builtins.property
     def seal(self) -> Global___Seal: ...
+    @_builtins.property
+    def sessions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SessionRecord]: ...
+    @_builtins.property
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___FileRecord]: ...
     def __init__(
         self,
         *,
@@ -755,10 +1890,12 @@ class PeerBatch(_message.Message):
         replicas: _abc.Iterable[Global___LeaseRecord] | None = ...,
         transfers: _abc.Iterable[Global___LeaseRecord] | None = ...,
         seal: Global___Seal | None = ...,
+        sessions: _abc.Iterable[Global___SessionRecord] | None = ...,
+        files: _abc.Iterable[Global___FileRecord] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["receiver", b"receiver", "seal", b"seal", "sender", b"sender"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lsn", b"lsn", "receiver", b"receiver", "replicas", b"replicas", "seal", b"seal", "sender", b"sender", "transfers", b"transfers", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["files", b"files", "lsn", b"lsn", "receiver", b"receiver", "replicas", b"replicas", "seal", b"seal", "sender", b"sender", "sessions", b"sessions", "transfers", b"transfers", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -776,6 +1913,8 @@ class PeerAck(_message.Message):
     REPLICAS_FIELD_NUMBER: _builtins.int
     TRANSFERS_FIELD_NUMBER: _builtins.int
     FLOOR_FIELD_NUMBER: _builtins.int
+    SESSIONS_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
     view: _builtins.int
     lsn: _builtins.int
     status: Global___BatchStatus.ValueType
@@ -788,6 +1927,10 @@ class PeerAck(_message.Message):
     def replicas(self) -> _containers.RepeatedScalarFieldContainer[Global___Outcome.ValueType]: ...
     @_builtins.property
     def transfers(self) -> _containers.RepeatedScalarFieldContainer[Global___Outcome.ValueType]: ...
+    @_builtins.property
+    def sessions(self) -> _containers.RepeatedScalarFieldContainer[Global___Outcome.ValueType]: ...
+    @_builtins.property
+    def files(self) -> _containers.RepeatedScalarFieldContainer[Global___Outcome.ValueType]: ...
     def __init__(
         self,
         *,
@@ -799,10 +1942,12 @@ class PeerAck(_message.Message):
         replicas: _abc.Iterable[Global___Outcome.ValueType] | None = ...,
         transfers: _abc.Iterable[Global___Outcome.ValueType] | None = ...,
         floor: _builtins.int = ...,
+        sessions: _abc.Iterable[Global___Outcome.ValueType] | None = ...,
+        files: _abc.Iterable[Global___Outcome.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["receiver", b"receiver", "sender", b"sender"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["floor", b"floor", "lsn", b"lsn", "receiver", b"receiver", "replicas", b"replicas", "sender", b"sender", "status", b"status", "transfers", b"transfers", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["files", b"files", "floor", b"floor", "lsn", b"lsn", "receiver", b"receiver", "replicas", b"replicas", "sender", b"sender", "sessions", b"sessions", "status", b"status", "transfers", b"transfers", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -817,6 +1962,7 @@ class Forward(_message.Message):
     LOCK_FIELD_NUMBER: _builtins.int
     UNLOCK_FIELD_NUMBER: _builtins.int
     FIND_FIELD_NUMBER: _builtins.int
+    ANY_FIELD_NUMBER: _builtins.int
     TIMEOUT_MS_FIELD_NUMBER: _builtins.int
     MAY_PARK_FIELD_NUMBER: _builtins.int
     forward_id: _builtins.int
@@ -830,6 +1976,8 @@ class Forward(_message.Message):
     def unlock(self) -> Global___UnlockOp: ...
     @_builtins.property
     def find(self) -> Global___FindOp: ...
+    @_builtins.property
+    def any(self) -> Global___AnyOp: ...
     def __init__(
         self,
         *,
@@ -838,14 +1986,15 @@ class Forward(_message.Message):
         lock: Global___LockOp | None = ...,
         unlock: Global___UnlockOp | None = ...,
         find: Global___FindOp | None = ...,
+        any: Global___AnyOp | None = ...,
         timeout_ms: _builtins.int = ...,
         may_park: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["find", b"find", "lock", b"lock", "operation", b"operation", "sender", b"sender", "unlock", b"unlock"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["any", b"any", "find", b"find", "lock", b"lock", "operation", b"operation", "sender", b"sender", "unlock", b"unlock"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["find", b"find", "forward_id", b"forward_id", "lock", b"lock", "may_park", b"may_park", "operation", b"operation", "sender", b"sender", "timeout_ms", b"timeout_ms", "unlock", b"unlock"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any", b"any", "find", b"find", "forward_id", b"forward_id", "lock", b"lock", "may_park", b"may_park", "operation", b"operation", "sender", b"sender", "timeout_ms", b"timeout_ms", "unlock", b"unlock"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["lock", "unlock", "find"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["lock", "unlock", "find", "any"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
 
@@ -1404,6 +2553,7 @@ class Event(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     TTL_MS_FIELD_NUMBER: _builtins.int
     RENEWALS_FIELD_NUMBER: _builtins.int
+    SESSION_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     wall_ns: _builtins.int
     kind: _builtins.str
@@ -1417,6 +2567,7 @@ class Event(_message.Message):
     detail: _builtins.str
     ttl_ms: _builtins.int
     renewals: _builtins.int
+    session: _builtins.str
     def __init__(
         self,
         *,
@@ -1433,10 +2584,11 @@ class Event(_message.Message):
         detail: _builtins.str = ...,
         ttl_ms: _builtins.int = ...,
         renewals: _builtins.int = ...,
+        session: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "generation", b"generation", "key", b"key", "kind", b"kind", "number", b"number", "owner", b"owner", "peer", b"peer", "renewals", b"renewals", "seq", b"seq", "ttl_ms", b"ttl_ms", "version", b"version", "view", b"view", "wall_ns", b"wall_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "generation", b"generation", "key", b"key", "kind", b"kind", "number", b"number", "owner", b"owner", "peer", b"peer", "renewals", b"renewals", "seq", b"seq", "session", b"session", "ttl_ms", b"ttl_ms", "version", b"version", "view", b"view", "wall_ns", b"wall_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -186,7 +186,10 @@ class Bench:
         """Have a peer answer the newest batch sent to it."""
         batch = self.batches(address)[-1]
         replicas, transfers = (outcome,) * len(batch.replicas), (outcome,) * len(batch.transfers)
-        self.hear(PeerAck(self.peers[address], self.me, batch.view, batch.lsn, BatchStatus.OK, replicas, transfers))
+        sessions = (outcome,) * len(batch.sessions)
+        files = (outcome,) * len(batch.files)
+        answer = PeerAck(self.peers[address], self.me, batch.view, batch.lsn, BatchStatus.OK, replicas, transfers)
+        self.hear(replace(answer, sessions=sessions, files=files))
 
     def answer_forward(self, address: str, result: Result) -> None:
         """Have a peer answer the newest request that was passed on to it."""

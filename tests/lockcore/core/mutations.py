@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from lockcore.core.leases import Lease
     from lockcore.core.messages import HeartbeatAck, Instant, LeaseRecord, Outcome, PeerAck, PeerBatch
-    from lockcore.core.outbox import Delivered
+    from lockcore.core.outbox import Delivered, Told
     from lockcore.core.tokens import TokenClaims
     from lockcore.core.view import MemberId
 
@@ -237,7 +237,7 @@ def take_any_answer(patch: pytest.MonkeyPatch) -> None:
     """O1."""
     acknowledge = PeerLink.acknowledge
 
-    def trusting(self: PeerLink, ack: PeerAck, *rest: Any) -> list[Delivered]:
+    def trusting(self: PeerLink, ack: PeerAck, *rest: Any) -> list[Delivered | Told]:
         under_way = self._under_way
         lsn = under_way.lsn if under_way else 0
         return acknowledge(self, replace(ack, lsn=lsn, view=self.view, status=BatchStatus.OK), *rest)

@@ -21,6 +21,7 @@ from tests.lockcore.core import (
     test_admission,
     test_handover,
     test_inbox,
+    test_keeping,
     test_leases,
     test_ledger,
     test_liveness,
@@ -29,17 +30,23 @@ from tests.lockcore.core import (
     test_master_restart,
     test_node,
     test_outbox,
+    test_queueing,
+    test_rangefiles,
+    test_ranging,
     test_reach,
     test_region,
     test_ring,
     test_serving,
     test_serving_waits,
+    test_sessions,
     test_silence,
     test_tokens,
     test_view,
     test_views,
     test_views_pending,
 )
+from tests.lockcore.core import mutations_sessions as ms
+from tests.lockcore.core.bench import Bench
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,6 +174,34 @@ ROWS = (
         mm.know_connections_by_address,
         test_master_members.test_the_late_closing_stream_of_an_old_incarnation_is_harmless,
     ),
+    Row("J1", ms.wake_the_dead, test_sessions.test_a_session_that_lapsed_is_never_alive_again),
+    Row("J2", ms.free_at_once, test_queueing.test_a_lapsed_session_can_be_taken_over_until_it_is_cleaned_up),
+    Row(
+        "J3", ms.believe_any_secret, test_keeping.test_a_wrong_proof_is_refused_and_harms_nothing, ("a bench", "secret")
+    ),
+    Row("L5", ms.forget_who_waits, test_queueing.test_a_session_that_goes_silent_leaves_every_queue_at_once),
+    Row(
+        "X1",
+        ms.answer_extensions_alone,
+        test_keeping.test_an_extension_is_answered_when_every_living_member_has_it,
+        ("a bench", "b:2"),
+    ),
+    Row("X2", ms.hear_no_objection, test_keeping.test_where_one_member_knows_better_the_session_is_over, ("a bench",)),
+    Row(
+        "U1", ms.grant_past_the_queue, test_queueing.test_nobody_passes_a_queue_neither_with_a_session_nor_with_a_token
+    ),
+    Row("U2", ms.serve_the_dead, test_queueing.test_a_request_after_the_end_of_its_session_is_refused),
+    Row("U3", ms.do_it_again, test_queueing.test_a_repeated_acquisition_is_answered_and_not_done_twice),
+    Row("U4", ms.unlock_and_lock, test_queueing.test_a_migration_keeps_the_generation_and_everybody_else_s_place),
+    Row(
+        "Z1",
+        ms.apply_changes_anywhere,
+        test_rangefiles.test_who_has_another_state_is_told_all_and_who_follows_what_changed,
+    ),
+    Row("Z2", ms.take_back_the_number_only, test_rangefiles.test_what_is_taken_back_leaves_the_file_as_it_was_before),
+    Row("Y1", ms.answer_ranges_at_once, test_ranging.test_a_range_is_answered_when_the_backup_has_it),
+    Row("Y2", ms.do_ranges_again, test_ranging.test_a_repeated_range_operation_is_answered_and_not_done_twice),
+    Row("P4", ms.bring_everything_back, test_ranging.test_who_may_have_been_out_forgets_what_sessions_held),
     Row("M6", mm.part_at_any_price, test_silence.test_being_apart_never_makes_a_double_failure, (True,)),
     Row(
         "M7",
@@ -186,7 +221,8 @@ ROWS = (
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.invariant}-{row.mutate.__name__}")
 def test_the_test_of_an_invariant_fails_without_it(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that passes whatever the code does proves nothing."""
-    arguments = [monkeypatch if a == "a patch" else a for a in row.arguments]
+    known = {"a patch": monkeypatch, "a bench": Bench(peers=("b:2", "c:3")).settle()}
+    arguments = [known.get(a, a) for a in row.arguments]
     with monkeypatch.context() as patch:
         row.mutate(patch)
         with pytest.raises((AssertionError, ExceptionGroup)):

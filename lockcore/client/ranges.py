@@ -1,0 +1,243 @@
+"""Byte-range locks of one key, as a program with a session uses them: fcntl(2) over a cluster.
+
+    file = session.ranges("reports/2026.db")
+    await file.setlk(Kind.WRITE, 0, 100)
+    async with file.held(Kind.READ, 200, 50, wait=10):
+        ...
+
+`owner` names who locks within the session (a thread, a file handle): locks of
+one owner never conflict with each other, and split, merge and change their
+kind in place. A lost reply costs nothing: an operation is asked again by its
+number and answered, not done twice.
+
+Elsewhere: the rules (lockcore.core.ranges), the session's lease (session).
+"""
+
+from __future__ import annotations
+
+import errno as numbers
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from lockcore.client import check
+from lockcore.core.operations import (
+    ClearRange,
+    FindConflict,
+    HeldRange,
+    MoveRanges,
+    RangeConflict,
+    RangeDenied,
+    RangeFree,
+    RangeLocked,
+    Released,
+    SetRange,
+)
+from lockcore.core.rangerecords import Kind
+from lockcore.errors import InvalidRequest, LockError, RangeRefused
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from lockcore.client.machine import Answer
+    from lockcore.client.session import Session
+    from lockcore.core.operations import SessionProof
+
+OWNER = "main"
+OFFSET_MIN, OFFSET_MAX = -(2**63), 2**63 - 1
+
+
+class Ranges:
+    """The byte ranges of one key. Made by `Session.ranges` and `LockClient.ranges`."""
+
+    def __init__(self, session: Session, key: str) -> None:
+        self.session = session
+        self.key = check.key_of(key)
+
+    def __repr__(self) -> str:
+        return f"<Ranges of {self.key!r} in {self.session!r}>"
+
+    async def setlk(self, kind: Kind | str, start: int = 0, length: int = 0, *, owner: str = OWNER) -> HeldRange:
+        """Lock a range now, or not at all (F_SETLK).
+
+        Args:
+            kind: "read" or "write".
+            start: first byte.
+            length: bytes; 0 is to the end, negative the bytes before `start`.
+            owner: who locks, within this session.
+        Returns:
+            The piece that now covers it, with its fence.
+        Raises:
+            RangeRefused: EAGAIN (then `held_by`), EINVAL, EOVERFLOW, ENOLCK.
+            SessionLost, ClusterUnavailable: nothing is sure; the session's end releases it.
+        """
+        return await self._set(kind, start, length, owner, 0, fair=False)
+
+    async def setlkw(  # noqa: PLR0913 - what fcntl(2) takes, and how long
+        self,
+        kind: Kind | str,
+        start: int = 0,
+        length: int = 0,
+        *,
+        owner: str = OWNER,
+        wait: float | None = None,
+        fair: bool = False,
+    ) -> HeldRange:
+        """Lock a range, waiting for it (F_SETLKW).
+
+        Args:
+            kind: "read" or "write".
+            start: first byte.
+            length: as in `setlk`.
+            owner: as in `setlk`.
+            wait: seconds; None: as long as the session lives.
+            fair: pass nobody who waits longer for the same bytes, and be passed by nobody.
+        Raises:
+            RangeRefused: EDEADLK (others wait for this owner), ETIMEDOUT, EBUSY, and those of `setlk`.
+        """
+        return await self._set(kind, start, length, owner, check.session_wait_ms_of(wait), fair=fair)
+
+    async def getlk(self, kind: Kind | str, start: int = 0, length: int = 0, *, owner: str = OWNER) -> HeldRange | None:
+        """Say what stands in the way of a lock, of all such pieces the one with the lowest start (F_GETLK)."""
+        operation = FindConflict(
+            self.key, self.session.proof, check.lock_owner_of(owner), kind_of(kind), offset(start), offset(length)
+        )
+        answer = await self.session.ask(operation, self.session.client.timeout_ms)
+        match answer.result:
+            case RangeFree():
+                return None
+            case RangeConflict(piece):
+                return piece
+        raise self._error(answer)
+
+    async def unlck(self, start: int = 0, length: int = 0, *, owner: str = OWNER) -> None:
+        """Let go of a range, held or not (F_UNLCK)."""
+        operation = ClearRange(
+            self.key,
+            self.session.proof,
+            self.session.next_op(),
+            check.lock_owner_of(owner),
+            offset(start),
+            offset(length),
+        )
+        answer = await self.session.ask(operation, self.session.client.timeout_ms)
+        if not isinstance(answer.result, Released):
+            raise self._error(answer)
+
+    async def migrate(  # noqa: PLR0913 - what SETLK_MIGRATE takes
+        self,
+        old: SessionProof,
+        kind: Kind | str | None = None,
+        start: int = 0,
+        length: int = 0,
+        *,
+        owner: str | None = None,
+        gaps: bool = False,
+        require_held: bool = False,
+    ) -> RangeLocked | None:
+        """Take over what an old session holds in a range (SETLK_MIGRATE).
+
+        Returns:
+            The pieces, and `how`: MIGRATED (held without a break) or ACQUIRED (newly got); None: nothing was held, and
+            nothing was asked to be acquired.
+        Raises:
+            RangeRefused: another kind is held, or a gap is taken.
+            LockError: `require_held`, and nothing was held.
+        """
+        operation = MoveRanges(
+            self.key,
+            self.session.proof,
+            self.session.next_op(),
+            old,
+            None if owner is None else check.lock_owner_of(owner),
+            offset(start),
+            offset(length),
+            None if kind is None else kind_of(kind),
+            gaps,
+            require_held,
+        )
+        answer = await self.session.ask(operation, self.session.client.timeout_ms)
+        match answer.result:
+            case RangeLocked():
+                return answer.result
+            case Released():
+                return None
+        raise self._error(answer)
+
+    @asynccontextmanager
+    async def held(  # noqa: PLR0913 - as setlkw
+        self,
+        kind: Kind | str,
+        start: int = 0,
+        length: int = 0,
+        *,
+        owner: str = OWNER,
+        wait: float | None = None,
+        fair: bool = False,
+    ) -> AsyncIterator[HeldRange]:
+        """Hold a range within a block; see `setlkw`. It is unlocked at the end."""
+        piece = await self.setlkw(kind, start, length, owner=owner, wait=wait, fair=fair)
+        try:
+            yield piece
+        finally:
+            if self.session.is_alive:
+                await self.unlck(start, length, owner=owner)
+
+    async def _set(  # noqa: PLR0913 - what fcntl(2) takes
+        self, kind: Kind | str, start: int, length: int, owner: str, wait_ms: int | None, *, fair: bool
+    ) -> HeldRange:
+        op_id = self.session.next_op()
+        owner = check.lock_owner_of(owner)
+        operation = SetRange(
+            self.key,
+            self.session.proof,
+            op_id,
+            owner,
+            kind_of(kind),
+            offset(start),
+            offset(length),
+            wait_ms,
+            fair,
+        )
+        patience_ms = self.session.client.timeout_ms
+        timeout_ms = None if wait_ms is None else wait_ms + patience_ms
+        try:
+            answer = await self.session.ask(operation, timeout_ms, waits=wait_ms != 0)
+        except BaseException:
+            await self._give_up(op_id, owner)
+            raise
+        if isinstance(answer.result, RangeLocked) and answer.result.pieces:
+            return answer.result.pieces[0]
+        raise self._error(answer)
+
+    async def _give_up(self, op_id: int, owner: str) -> None:
+        """Leave the queue; what was granted meanwhile stays the owner's, as with fcntl(2)."""
+        if self.session.is_alive:
+            proof, number = self.session.proof, self.session.next_op()
+            await self.session.ask(ClearRange(self.key, proof, number, owner, wanted=op_id), 2_000)
+
+    def _error(self, answer: Answer) -> LockError:
+        result = answer.result
+        if not isinstance(result, RangeDenied):
+            return self.session.error_of(answer)
+        piece = result.conflict
+        held_by = None if piece is None else (piece.label, piece.kind.value, piece.start, piece.length)
+        who = "" if held_by is None else f": {held_by[0]!r} holds {held_by[1]} {held_by[2]} length {held_by[3]}"
+        number = getattr(numbers, result.error.value)
+        return RangeRefused(f"{result.error.value}: {result.text}{who}", errno=number, held_by=held_by)
+
+
+def kind_of(kind: Kind | str) -> Kind:
+    """Return READ or WRITE."""
+    try:
+        return Kind(kind)
+    except ValueError:
+        raise InvalidRequest(f'a range is locked for "read" or "write", not {kind!r}') from None
+
+
+def offset(value: object) -> int:
+    """Return a byte offset or a length that fits the wire; what it means is the kernel's rule."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidRequest(f"start and length are whole numbers of bytes, not {value!r}")
+    if not OFFSET_MIN <= value <= OFFSET_MAX:
+        raise InvalidRequest("start and length lie within -2^63 and 2^63-1")
+    return value
