@@ -29,8 +29,8 @@ def test_deeds_of_all_nodes_are_in_the_order_of_time(tmp_path: Path) -> None:
 def test_a_node_has_started_under_the_newest_view_of_that_time(tmp_path: Path) -> None:
     """The rule that it serves below none of those needs it, and the node itself cannot know."""
     write(tmp_path, 1, [20, "started", "", 0, 0, 0, 0])
-    (started,) = [d for d in deeds_of(tmp_path, [(30, 7), (10, 5), (15, 6)]) if d.what is Act.STARTED]
-    assert started.view == 6
+    (started,) = [d for d in deeds_of(tmp_path, [(30, 8), (15, 6), (10, 7)]) if d.what is Act.STARTED]
+    assert started.view == 7
 
 
 def test_a_grant_of_which_another_node_had_told_was_released_and_not_taken_back(tmp_path: Path) -> None:
