@@ -5,6 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 SEEDS ?= 1000
 FIRST ?= 0
+JOBS ?= 1
 
 .PHONY: help install run test sim chaos kernel bench check format lock proto browser clean
 
@@ -52,9 +53,9 @@ test: install browser  ## Run every test, and simulate for SIM_SECONDS=60, WORKE
 	@if files=$$(compgen -G 'tests/js/*.test.*js'); then tools/js node --test --test-reporter=dot $$files; fi
 	LOCKRING_SIM_SECONDS=$(SIM_SECONDS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-sim: install  ## Simulate clusters under random faults: SEEDS=1000 FIRST=0, or one of them: SEED=17
-	$(BIN)/python -m lockcore.testing.campaign $(if $(SEED),--seeds 1 --first $(SEED),--seeds $(SEEDS) --first $(FIRST))
-	$(BIN)/python -m lockcore.testing.campaign --single $(if $(SEED),--seeds 1 --first $(SEED),--seeds $$(( $(SEEDS) / 4 )) --first $(FIRST))
+sim: install  ## Simulate clusters under random faults: SEEDS=1000 FIRST=0 JOBS=1, or one of them: SEED=17
+	$(BIN)/python -m lockcore.testing.campaign --jobs $(JOBS) $(if $(SEED),--seeds 1 --first $(SEED),--seeds $(SEEDS) --first $(FIRST))
+	$(BIN)/python -m lockcore.testing.campaign --jobs $(JOBS) --single $(if $(SEED),--seeds 1 --first $(SEED),--seeds $$(( $(SEEDS) / 4 )) --first $(FIRST))
 	$(if $(SEED),,$(BIN)/python -m lockcore.testing.exhaust --states $$(( $(SEEDS) * 20 )))
 
 SECONDS ?= 60
@@ -64,8 +65,8 @@ chaos: install  ## Break a real cluster and judge it: SECONDS=60 or TRIALS=20 of
 kernel: install  ## Compare byte ranges with Linux's own: OPERATIONS=100000 SEED=1
 	$(BIN)/python -m tests.kernel --operations $(if $(OPERATIONS),$(OPERATIONS),100000) --seed $(if $(SEED),$(SEED),1)
 
-sim-mutants: install  ## Take rules out of the core, and count the seeds until the simulator says so: ONLY=grace
-	$(BIN)/python -m tests.simulation.mutants --only "$(ONLY)"
+sim-mutants: install  ## Take rules out of the core, and count the seeds until the simulator says so: ONLY=grace JOBS=1 SECONDS=600
+	$(BIN)/python -m tests.simulation.mutants --only "$(ONLY)" --jobs $(JOBS) $(if $(filter command,$(origin SECONDS)),--seconds $(SECONDS))
 
 bench: install browser  ## Measure Lockring's figures, some 8 minutes: ONLY=failover,join for some of them
 	$(BIN)/python -m tests.bench "$(ONLY)"

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 TTLS_MS = (800, 2_000, 5_000)
 
+FORMER = 0.5
+"""Who does not ask the primary asks the one before it so often: it has not heard of the newest view."""
+
 
 @dataclass(slots=True)
 class Habits:
@@ -149,11 +152,14 @@ class SimClient:
             self.world.after(wait_ms, self.begin)
 
     def _look_back(self) -> None:
-        """Show the old token again, or ask who holds the lock: the release must stay one."""
-        if self.world.random.random() < 0.5:  # noqa: PLR2004 - a coin
-            self._call(Did.RENEW, Lock(self.key, self.ttl_ms, self.owner, self.token), self._looked_back)
-        else:
-            self._call(Did.FIND, FindOwner(self.key), self._looked_back)
+        """Show the old token again, release again, or ask who holds the lock: the release must stay one."""
+        match self.world.random.randrange(4):
+            case 0 | 1:
+                self._call(Did.RENEW, Lock(self.key, self.ttl_ms, self.owner, self.token), self._looked_back)
+            case 2:
+                self._call(Did.UNLOCK, Unlock(self.key, self.token), self._looked_back)
+            case _:
+                self._call(Did.FIND, FindOwner(self.key), self._looked_back)
 
     def _looked_back(self, _call: Call | None, _result: Result | None) -> None:
         self.world.after(self.world.random.uniform(*self.habits.rests_ms), self.begin)
@@ -200,15 +206,14 @@ class SimClient:
         self.world.after(patience_ms, lambda: done(None))
 
     def _somewhere(self) -> str | None:
-        """Choose the primary in the newest view, or any node."""
+        """Choose the primary in the newest view, or the one before it, or any node."""
         living = [n.address for n in self.world.nodes.values() if n.alive]
         if not living:
             return None
-        view = self.world.views[-1] if self.world.views else None
-        primary = view.ring.primary(self.key) if view else None
-        if primary in living and self.world.random.random() < self.habits.ask_primary:
-            return primary
-        return self.world.random.choice(sorted(living))
+        chance, views = self.world.random, self.world.views
+        back = 1 if chance.random() < self.habits.ask_primary else 2 if chance.random() < FORMER else 0
+        primary = views[-back].ring.primary(self.key) if 0 < back <= len(views) else None
+        return primary if primary in living else chance.choice(sorted(living))
 
 
 def note(call: Call, result: Result, now_ns: int) -> None:

@@ -8,8 +8,10 @@ I13, a request keeps its bounds
 I14, a lock has one keeper, who knows everything
   - A holder who shows its newest token to the node that keeps its lock is
     neither sent on nor refused there, also in a handover (DESIGN 6).
-  - Who promotes or re-admits a lock knows every acknowledged state of it that
-    a living member of the same view knows.
+  - Who grants, promotes or re-admits a lock knows every acknowledged state of
+    it that a living member of the same view knows.
+  - A fresh grant is told of in the view in which it was decided, or by who is
+    primary still (P3).
 
 Owners are told apart by name: simulated clients give each acquisition one.
 
@@ -121,7 +123,7 @@ class Custody:
             self._accuse("I13", node, lease.key, text)
 
     def takes_over(self, node: SimNode, key: str, order: tuple[int, int]) -> None:
-        """Look at a node that promotes a copy, or re-admits a holder by a token."""
+        """Look at a node that grants, promotes a copy, or re-admits a holder by a token; `order` is what it knows."""
         newest = self.newest.get(key)
         view = node.core.view
         if newest is None or newest.order <= order or view is None:
@@ -131,10 +133,20 @@ class Custody:
             if other is node or not other.alive or theirs is None or theirs.number != view.number:
                 continue
             lease = other.core._state.table.get(key)  # noqa: SLF001 - a witness, no part of the rules
-            if theirs.is_up(other.core.member) and lease is not None and lease.order >= newest.order:
+            if lease is None or not theirs.is_up(other.core.member):
+                continue
+            if lease.order >= newest.order and other.clock.boot(self.stage.now_ns) < lease.expires_ns:
                 text = f"it took over {order}, and {other.address} of the same view knows {newest.order}"
                 self._accuse("I14", node, key, text)
                 return
+
+    def tells(self, node: SimNode, decided: Deed) -> None:
+        """Look at a node that tells a client of a decision."""
+        view = node.core.view
+        if decided.what is not Act.GRANTED or view is None or view.number == decided.view:
+            return
+        if view.ring.primary(decided.key) != node.address:
+            self._accuse("I14", node, decided.key, f"a fresh grant of view {decided.view} was told in {view.number}")
 
     def may_be_held(self, lease: Lease) -> bool:
         """Say whether its holder may still believe in it; copies count from later, and outlive that."""

@@ -144,9 +144,17 @@ class Faults:
 
     def double(self) -> str:
         """Both owners of a key die, at once or nearly so."""
+        return self._double(seen=None)
+
+    def double_seen(self) -> str:
+        """Both owners of a key die, and the master is told of it."""
+        return self._double(seen=True)
+
+    def _double(self, *, seen: bool | None) -> str:
         view = self.world.views[-1] if self.world.views else None
         owners = view.ring.owners(self.world.random.choice(self.keys)) if view else (None, None)
-        done = [self._kill(a, (200, 1_500, 4_000), seen=self._coin()) for a in owners if a is not None]
+        back_ms = (200, 1_500, 4_000)
+        done = [self._kill(a, back_ms, seen=self._coin() if seen is None else seen) for a in owners if a is not None]
         return f"both owners: {'; '.join(done)}"
 
     def double_apart(self) -> str:

@@ -92,7 +92,11 @@ def newcomers(scene: Scene) -> None:
 
 def double_death(scene: Scene) -> None:
     """Both owners of a key die, at once or within the stabilisation delay."""
-    scene.again(2_000, 4_500, lambda: scene.faults.do(scene.choose(scene.faults.double, scene.faults.double_apart)))
+    scene.again(
+        2_000,
+        4_500,
+        lambda: scene.faults.do(scene.choose(scene.faults.double, scene.faults.double_apart, scene.faults.double_seen)),
+    )
 
 
 def stale_copies(scene: Scene) -> None:
@@ -225,9 +229,10 @@ def storm(scene: Scene) -> None:
 
 
 THEMES: Final = (
-    anything, handover, newcomers, double_death, stale_copies, missed_views, master_trouble, silent_backup,
-    silent_node, clocks, doubled, echoes, late_closes, storm,
+    anything, handover, handover, newcomers, double_death, double_death, stale_copies, missed_views, missed_views,
+    master_trouble, silent_backup, silent_node, clocks, doubled, echoes, late_closes, storm,
 )  # fmt: skip
+"""The rarer what a theme aims at, the more often it is drawn."""
 
 
 def bend(theme: Callable[[Scene], None], shape: Shape, chance: Random) -> None:
@@ -237,15 +242,17 @@ def bend(theme: Callable[[Scene], None], shape: Shape, chance: Random) -> None:
         shape.peer_ms = chance.choice(SLOW)
         shape.client_ms = chance.choice(((0.2, 1.0), (0.2, 1.0), (0.2, 2.0)))
         shape.batch_records = chance.choice((1, 1, 2))
+    if theme is handover:
+        habits.ttls_ms, habits.holds_ms = chance.choice(((600,), (900, 2_500))), (60, 400, 1_500)
+        habits.ask_primary = chance.choice((0.3, 0.6))
     if theme is newcomers:
         shape.nodes = chance.choice((1, 2, 2, 3))
         habits.ttls_ms, habits.idle = (4_000,), 0.5
     if theme is double_death:
         shape.nodes = chance.choice((2, 3))
         habits.keys[1:] = habits.keys[1:2]
-        habits.ttls_ms = chance.choice(((3_000,), (4_000, 800)))
-        habits.idle = chance.choice((0.3, 0.9))
-        shape.clients = 6
+        habits.ttls_ms, habits.idle, habits.retry_ms = (4_000,), chance.choice((0.3, 0.9)), 150.0
+        shape.clients = 5
     if theme is silent_backup:
         habits.patience_ms = chance.choice((80, 200, 400))
         habits.ttls_ms = chance.choice(((800,), (2_500,)))

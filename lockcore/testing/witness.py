@@ -25,6 +25,7 @@ from lockcore.core.messages import (
     NodeEffect,
     NodeInput,
     Outcome,
+    PeerAck,
     Reply,
     SendMaster,
     SendPeer,
@@ -73,6 +74,7 @@ class Witness:
         self._lives: dict[int, _Life] = {}
         self._granted: dict[str, Deed] = {}
         self._acknowledged: set[tuple[str, int, int]] = set()
+        self._taken = 0
 
     def meet(self, node: SimNode) -> None:
         """Watch an incarnation from its start."""
@@ -89,6 +91,7 @@ class Witness:
     def hear(self, node: SimNode, given: NodeInput) -> None:
         """Look at an input before the node takes it."""
         life = self._lives[node.core.member.incarnation]
+        self._taken = 0
         self.custody.hear(node, given, life.until_ns - node.clock.boot(self.stage.now_ns))
         match given:
             case FromMaster(HeartbeatAck() as ack):
@@ -112,6 +115,11 @@ class Witness:
                     life.sent_ns[beat.number] = node.clock.boot(self.stage.now_ns)
                 case Reply(_, Granted() as result) | SendPeer(_, ForwardReply(_, _, Granted() as result)):
                     self._acknowledge(life, result)
+                case SendPeer(address, PeerAck() as ack):
+                    if (*ack.replicas, *ack.transfers).count(Outcome.ACCEPTED) > self._taken:
+                        seen = self._write(life, Act.SEEN)
+                        text = f"{node.address} told {address} that it took what it did not take (batch {ack.lsn})"
+                        self._disagreed.append(Violation("I12", text, (seen,)))
                 case Emit(event) if event.kind in SEEN:
                     self._fact(life, event)
 
@@ -121,11 +129,11 @@ class Witness:
         self.membership.publish(view)
 
     def look_round(self, view: View) -> None:
-        """I8: when all have settled, both of a pair know every state that was acknowledged of a live lock."""
+        """I8: when all have settled, both of a pair know every acknowledged state of a lock, its release as well."""
         for node in self.stage.nodes.values():
             now_ns = node.clock.boot(self.stage.now_ns)
             here = node.alive and view.is_up(node.core.member)
-            for lease in [le for le in node.core.leases() if le.serving and le.live(now_ns)] if here else []:
+            for lease in [le for le in node.core.leases() if le.serving and now_ns < le.expires_ns] if here else []:
                 deed = self.custody.newest.get(lease.key)
                 primary, backup = view.ring.owners_at(lease.position)
                 other = self.stage.nodes.get(backup or "")
@@ -165,6 +173,7 @@ class Witness:
     def _acknowledge(self, life: _Life, result: Granted) -> None:
         deed = self._granted.pop(result.token, None)
         if deed is not None:
+            self.custody.tells(life.node, deed)
             self._acknowledged.add((deed.key, *deed.order))
             self._tell(life, Act.ACKNOWLEDGED, (deed.key, *deed.order), deed)
 
@@ -200,6 +209,7 @@ class Witness:
                 self.custody.keepers.pop(lease.key, None)
 
         def granting(*rest: Any) -> Lease:
+            self.custody.takes_over(life.node, rest[0], known.order if (known := table.get(rest[0])) else (0, 0))
             lease = grant(*rest)
             mutated(Act.GRANTED, lease)
             self.custody.grants(life.node, lease)
@@ -224,6 +234,7 @@ class Witness:
         def merging(record: LeaseRecord, now_ns: int) -> Outcome:
             outcome = merge(record, now_ns)
             if outcome is Outcome.ACCEPTED:
+                self._taken += 1
                 self._write(life, Act.ACCEPTED, (record.key, record.generation, record.seq))
             return outcome
 

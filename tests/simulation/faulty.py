@@ -12,8 +12,9 @@ from lockcore.core import inbox, serving, silence, views
 from lockcore.core.handover import Handover
 from lockcore.core.leases import LeaseTable
 from lockcore.core.master import MasterCore
-from lockcore.core.messages import BatchStatus, Granted, Outcome
+from lockcore.core.messages import BatchStatus, Code, Granted, Outcome, Released, Unlock
 from lockcore.core.outbox import PeerLink
+from lockcore.core.requests import Desk
 from lockcore.core.state import NodeState
 
 if TYPE_CHECKING:
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 
     from lockcore.core.leases import Lease
     from lockcore.core.messages import LeaseRecord, PeerAck, PeerBatch
-    from lockcore.core.outbox import Delivered, _UnderWay
+    from lockcore.core.outbox import Delivered, Told, _UnderWay
     from lockcore.core.requests import Request
     from lockcore.core.tokens import TokenClaims
+    from lockcore.core.view import View
 
 
 def forget_tombstones(patch: pytest.MonkeyPatch) -> None:
@@ -106,7 +108,7 @@ def take_refusals_for_answers(patch: pytest.MonkeyPatch) -> None:
     """W5, O1: whatever the answer to a batch says, its records count as delivered."""
     acknowledge = PeerLink.acknowledge
 
-    def trusting(self: PeerLink, ack: PeerAck, now_ns: int) -> list[Delivered]:
+    def trusting(self: PeerLink, ack: PeerAck, now_ns: int) -> list[Delivered | Told]:
         under_way = self._under_way
         taken = tuple(Outcome.ACCEPTED for _ in under_way.records) if under_way else ()
         said = replace(ack, status=BatchStatus.OK, view=self.view, replicas=taken, transfers=taken)
@@ -130,15 +132,49 @@ def expire_by_the_wall_clock(patch: pytest.MonkeyPatch) -> None:
 
 
 def take_back_nothing(patch: pytest.MonkeyPatch) -> None:
-    """W18: a grant whose caller has gone stays."""
+    """W18: a grant whose caller was told that nothing is promised stays."""
 
     def overdue(state: NodeState, request: Request) -> None:
         pending = state.desk.forget(request)
         if pending is not None:
             pending.event = None
-        request.done = True
+        state.refuse(request, Code.TIMEOUT, "no answer in time")
 
     patch.setattr("lockcore.core.node.overdue", overdue)
+
+
+def carry_out_what_is_overdue(patch: pytest.MonkeyPatch) -> None:
+    """W18: what waited too long is carried out all the same."""
+    patch.setattr(Desk, "overdue", lambda _self, _now_ns: [])
+    patch.setattr(Desk, "next_deadline_ns", lambda _self: None)
+
+
+def grant_what_is_held(patch: pytest.MonkeyPatch) -> None:
+    """DESIGN 4: who holds a lock is not asked."""
+    acquire = serving._acquire
+
+    def careless(state: NodeState, request: Request, _lease: Lease | None) -> None:
+        acquire(state, request, None)
+
+    patch.setattr(serving, "_acquire", careless)
+
+
+def release_what_is_not_held(patch: pytest.MonkeyPatch) -> None:
+    """DESIGN 4: an unlock of what is not held is answered as if it had been."""
+    refuse = serving._refuse_token
+
+    def agreeable(state: NodeState, request: Request, lease: Lease | None) -> None:
+        if isinstance(request.operation, Unlock) and (lease is None or not lease.live(state.now.boot_ns)):
+            state.answer(request, Released())
+        else:
+            refuse(state, request, lease)
+
+    patch.setattr(serving, "_refuse_token", agreeable)
+
+
+def overlook_deaths(patch: pytest.MonkeyPatch) -> None:
+    """DESIGN 4: a death that was seen waits until the dead are silent for long enough."""
+    patch.setattr(MasterCore, "_see_death", lambda _self, _member: None)
 
 
 def drop_copies_at_once(patch: pytest.MonkeyPatch) -> None:
@@ -241,3 +277,23 @@ def keep_the_grace_short(patch: pytest.MonkeyPatch) -> None:
         adopt(self, replace(view, graces=graces), now_ns)
 
     patch.setattr(Handover, "adopt", hasty)
+
+
+def promise_what_it_forgot(patch: pytest.MonkeyPatch) -> None:
+    """V1: a master without memory tells each node that its first view follows the one that node has."""
+    adopt = Handover.adopt
+
+    def trusting(self: Handover, view: View, now_ns: int) -> None:
+        forgot = view.previous == 0 and self.view is not None
+        adopt(self, replace(view, previous=self.view.number) if forgot and self.view else view, now_ns)
+
+    patch.setattr(Handover, "adopt", trusting)
+
+
+def keep_all_copies(patch: pytest.MonkeyPatch) -> None:
+    """DESIGN 6: copies that nobody needs are never dropped."""
+
+    def told(state: NodeState, settled_view: int) -> None:
+        state.handover.settled_view = max(settled_view, state.handover.settled_view)
+
+    patch.setattr("lockcore.core.node.drop_surplus_copies", told)
