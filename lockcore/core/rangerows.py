@@ -22,7 +22,7 @@ from lockcore.core.spantree import build, first_of_others, insert, items, overla
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from lockcore.core.spantree import Key, Node, Tree
+    from lockcore.core.spantree import Key, Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,13 @@ class HeldRows:
         ordered = sorted(rows, key=_by_start)
         self._reads: Tree[Row] = build([(_by_start(r), r) for r in ordered if r.kind is Kind.READ])
         self._writes: Tree[Row] = build([(_by_start(r), r) for r in ordered if r.kind is Kind.WRITE])
-        self._owned: dict[Owner, Node[Row]] = {}
+        self._owned: dict[Owner, Tree[Row]] = {}
         self._names: dict[tuple[str, int], dict[str, None]] = {}
+        own: dict[Owner, list[tuple[Key, Row]]] = {}
         for row in ordered:
-            self._own(row.owner, insert(self._owned.get(row.owner), (row.start, 0), row))
+            own.setdefault(row.owner, []).append(((row.start, 0), row))
+        for owner, rows_of_one in own.items():
+            self._own(owner, build(rows_of_one))
 
     def __len__(self) -> int:
         """Return how many rows are held."""
@@ -184,7 +187,7 @@ class HeldRows:
         """Return an owner's rows that overlap a range or touch it."""
         return self.of(owner, max(start - 1, 0), min(end + 1, OFFSET_MAX))
 
-    def _own(self, owner: Owner, tree: Node[Row]) -> None:
+    def _own(self, owner: Owner, tree: Tree[Row]) -> None:
         if owner not in self._owned:
             self._names.setdefault((owner.session, owner.incarnation), {})[owner.lock_owner] = None
         self._owned[owner] = tree

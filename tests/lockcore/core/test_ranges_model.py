@@ -109,16 +109,16 @@ class Both:
         assert [waiter.ticket for waiter in table.waiters()] == [wait.ticket for wait in file.waits]
 
 
-@settings(max_examples=400, deadline=None)
-@given(st.lists(ops, max_size=40))
+@settings(max_examples=250, deadline=None)
+@given(st.lists(ops, min_size=15, max_size=40))
 def test_the_table_does_what_a_map_of_bytes_would_do(operations: list[Op]) -> None:
     both = Both(fair=False)
     for op in operations:
         both.do(op)
 
 
-@settings(max_examples=400, deadline=None)
-@given(st.lists(ops, max_size=40))
+@settings(max_examples=250, deadline=None)
+@given(st.lists(ops, min_size=15, max_size=40))
 def test_the_table_does_what_a_map_of_bytes_would_do_where_some_are_fair(operations: list[Op]) -> None:
     both = Both(fair=True)
     for op in operations:
