@@ -226,8 +226,11 @@ def _transfer_delivered(state: NodeState, item: Delivered, peer: str) -> None:
         state.fail(item.key, item.order, Code.MOVED, MOVED_TEXT, moved_to=peer)
     if lease is None or lease.order > item.order:
         return  # it changed since: spread() has queued the newer state
-    if item.outcome is Outcome.STALE:
+    if item.outcome is Outcome.STALE and state.me.address not in state.owners_at(lease.position):
         state.drop(item.key)
+    elif item.outcome is Outcome.STALE:
+        # As the backup it keeps what it helped to acknowledge: the newer state is on its way, and may never come.
+        state.stop_serving(lease)
     elif lease.serving:
         state.stop_serving(lease)
         if lease.live(state.now.boot_ns):

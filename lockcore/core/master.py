@@ -60,6 +60,9 @@ class MasterCore:
         if unknown_past:
             # Nodes of which it does not know may serve until their node leases end.
             self._state.restart_stabilisation(self._state.config.node_lease_ms + self._state.config.margin_ms)
+        if ledger.view is not None and len(ledger.view.up) < len(ledger.view.members):
+            # Who is down leaves the ring after the delay, which may have been running when the last life ended.
+            self._state.restart_stabilisation(self._state.config.stabilisation_ms)
         for member in ledger.view.up.values() if ledger.view else ():
             self._state.roster.nodes[member] = Node(member, acked_ns=now.boot_ns)
 

@@ -209,7 +209,7 @@ def handing_over() -> tuple[Bench, str]:
     bench.seal("b:2")
     bench.take_in_all()
     ring = ("a:1", "b:2", "c:3")
-    key = next(k for k in (bench.key("a:1", nth=i) for i in range(200)) if HashRing(ring).primary(k) == "c:3")
+    key = next(k for k in (bench.key("a:1", nth=i) for i in range(200)) if HashRing(ring).owners(k) == ("c:3", "b:2"))
     granted(bench.acquire(key))
     bench.view()
     assert [r.key for r in bench.batches("c:3")[-1].transfers] == [key]
@@ -261,6 +261,21 @@ def test_what_the_new_primary_knows_better_is_dropped_here_and_the_holder_sent_t
     bench.take_in("c:3", STALE)
     assert refused(bench.answers[call]).moved_to == "c:3"
     assert not bench.knows(key)
+
+
+def test_a_backup_keeps_the_copy_that_its_primary_calls_stale() -> None:
+    """What it helped to acknowledge must not rest on one node until the newer state has come (I8)."""
+    bench = Bench(peers=("b:2", "c:3"))
+    bench.view(without=["c:3"])
+    bench.seal("b:2")
+    bench.take_in_all()
+    after = HashRing(("a:1", "b:2", "c:3"))
+    key = next(k for k in (bench.key("a:1", nth=i) for i in range(200)) if after.owners(k) == ("c:3", "a:1"))
+    granted(bench.acquire(key))
+    bench.view()
+    bench.take_in("c:3", STALE)
+    assert bench.knows(key)
+    assert not bench.lease(key).serving
 
 
 def test_an_answer_from_another_incarnation_counts_nothing() -> None:

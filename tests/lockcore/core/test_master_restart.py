@@ -242,3 +242,15 @@ def test_a_clean_close_leaves_only_the_longest_farewell_to_the_next_start() -> N
     assert [g.remaining_ms for g in new.view.graces] == [7_000 - 2_000 - 1_200]
     new.live(4_000)
     assert new.view.graces == ()
+
+
+def test_a_restarted_master_removes_from_the_ring_who_was_marked_down_before() -> None:
+    """The stabilisation delay may have been running when it died."""
+    old = Desk()
+    _, b, _ = old.start("a:1", "b:2", "c:3")
+    old.die(b)
+    assert old.view.up.keys() == {"a:1", "c:3"}
+    new = old.restarted()
+    come_back(old, new, "a:1", "c:3")
+    new.live(8_000)
+    assert {m.address for m in new.view.members} == {"a:1", "c:3"}
