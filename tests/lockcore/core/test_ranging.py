@@ -24,8 +24,11 @@ from lockcore.core.messages import (
     Result,
     SessionIs,
     SetRange,
+    ViewUpdate,
 )
 from lockcore.core.rangerecords import Errno, Kind
+from lockcore.core.region import EVERYWHERE
+from lockcore.core.view import Grace, Member, View
 from lockcore.testing.world import CLIENT
 from tests.lockcore.core.bench import Bench
 from tests.lockcore.core.sessionworld import Client, Cluster, refused, released, run_while
@@ -359,12 +362,27 @@ def test_who_may_have_been_out_forgets_what_sessions_held() -> None:
     bench.ask(Lock(key, 5_000, "ada", session=opened.session, op_id=2))
     bench.acquire(own, ttl_ms=60_000)
     bench.wait(2_500)  # fenced: others may have gone on without it
-    bench.view(skips=True)
+    bench.number += 1_000  # a view that it never saw
+    bench.view()
     assert not bench.knows(key)
     assert bench.knows(own)  # its own lease ends it
     answer = bench.ask(ListHeld(opened.session))
     assert isinstance(answer, Refused)
     assert answer.code is Code.SESSION_LOST
+
+
+def test_nobody_forgets_what_sessions_held_for_a_master_that_lost_its_memory() -> None:
+    """All were fenced while it was away; if all forgot, nobody would know."""
+    bench = Bench(peers=("b:2", "c:3")).settle()
+    opened = bench.ask(OpenSession("ada", 60_000))
+    assert isinstance(opened, SessionIs)
+    key = bench.key("a:1")
+    bench.ask(Lock(key, 5_000, "ada", session=opened.session, op_id=2))
+    bench.wait(2_500)
+    bench.number += 1_000
+    members = tuple(Member(m.address, m.incarnation) for m in sorted((bench.me, *bench.peers.values())))
+    bench.tell(ViewUpdate(View(bench.number, bench.number, members, 0, (Grace(EVERYWHERE, 60_000),))))
+    assert bench.knows(key)
 
 
 def test_who_was_there_all_along_forgets_nothing() -> None:
@@ -373,7 +391,8 @@ def test_who_was_there_all_along_forgets_nothing() -> None:
     assert isinstance(opened, SessionIs)
     key = bench.key("a:1")
     bench.ask(Lock(key, 5_000, "ada", session=opened.session, op_id=2))
-    bench.view(skips=True)  # it missed one, and served all the time
+    bench.number += 1_000  # it missed one, and served all the time
+    bench.view()
     assert bench.knows(key)
 
 
