@@ -20,6 +20,7 @@ from lockcore.core.events import Event, EventBatch, EventKind, NumberedEvent
 
 NUMBER_MAX: Final = (1 << 63) - 1
 SOURCE_CHARS_MAX: Final = 255
+SESSION_CHARS_MAX: Final = 128
 OWNER_CHARS_MAX: Final = 1024
 DETAIL_CHARS_MAX: Final = 2000
 
@@ -88,9 +89,16 @@ def clean(told: NumberedEvent) -> NumberedEvent:
     owner = clean_text(event.owner, OWNER_CHARS_MAX)
     peer = clean_text(event.peer, SOURCE_CHARS_MAX)
     detail = clean_text(event.detail, DETAIL_CHARS_MAX)
-    if key is event.key and owner is event.owner and peer is event.peer and detail is event.detail:
+    session = clean_text(event.session, SESSION_CHARS_MAX)
+    if (
+        key is event.key
+        and owner is event.owner
+        and peer is event.peer
+        and detail is event.detail
+        and session is event.session
+    ):
         return told
-    return replace(told, event=replace(event, key=key, owner=owner, peer=peer, detail=detail))
+    return replace(told, event=replace(event, key=key, owner=owner, peer=peer, detail=detail, session=session))
 
 
 def clean_number(number: int) -> int:

@@ -80,6 +80,7 @@ class LockEvent(models.Model):
     detail = models.TextField(blank=True)
     ttl_ms = models.BigIntegerField(default=0)
     renewals = models.BigIntegerField(default=0)
+    session = models.CharField(max_length=128, null=True)  # noqa: DJ001 - only rows that have one are in its index
 
     class Meta:
         """What the database sees to."""
@@ -91,6 +92,11 @@ class LockEvent(models.Model):
             models.Index(fields=["position", "id"], name="journal_event_key"),
             models.Index(fields=["kind", "id"], name="journal_event_kind"),
             models.Index(fields=["source", "id"], name="journal_event_source"),
+            models.Index(
+                fields=["session", "id"],
+                name="journal_event_session",
+                condition=models.Q(session__isnull=False),
+            ),
         )
 
     def __str__(self) -> str:
@@ -114,6 +120,7 @@ class HeldLock(models.Model):
     order_ns = models.BigIntegerField()
     since_ns = models.BigIntegerField()
     ttl_ms = models.BigIntegerField()
+    session = models.CharField(max_length=128, blank=True, default="", help_text="empty: held by a token")
 
     def __str__(self) -> str:
         return f"{self.key} held by {self.owner}"

@@ -33,8 +33,16 @@ FOREVER: Final = (1 << 63) - 1
 """Seq of a release: nothing of its generation comes after it."""
 
 HOLDING: Final = frozenset(
-    {EventKind.GRANTED, EventKind.READMITTED, EventKind.PROMOTED, EventKind.TRANSFERRED, EventKind.DEMOTED}
+    {
+        EventKind.GRANTED,
+        EventKind.READMITTED,
+        EventKind.PROMOTED,
+        EventKind.TRANSFERRED,
+        EventKind.DEMOTED,
+        EventKind.MIGRATED,
+    }
 )
+"""A migration is another session with the same generation: it was held all the time."""
 ENDING: Final = frozenset({EventKind.RELEASED, EventKind.EXPIRED})
 
 Order = tuple[int, int, int]
@@ -57,6 +65,7 @@ class Held:
     order_ns: int
     since_ns: int
     ttl_ms: int
+    session: str = ""
 
     @property
     def order(self) -> Order:
@@ -192,6 +201,7 @@ class Projection:
             order_ns=fact.told.wall_ns,
             since_ns=held.since_ns if held is not None and same else fact.told.wall_ns,
             ttl_ms=event.ttl_ms or (held.ttl_ms if held is not None else 0),
+            session=event.session,
         )
 
     def _held(self, changes: Changes, key: str) -> Held | None:

@@ -35,10 +35,11 @@ DIGEST_BYTES: Final = 16
 
 _EVENT_COLUMNS: Final = (
     "source", "incarnation", "number", "wall_ns", "kind", "key", "position", "owner", "generation", "seq", "view",
-    "version", "peer", "detail", "ttl_ms", "renewals",
+    "version", "peer", "detail", "ttl_ms", "renewals", "session",
 )  # fmt: skip
 _HELD_COLUMNS: Final = (
     "digest", "key", "node", "incarnation", "owner", "generation", "seq", "order_ns", "since_ns", "ttl_ms",
+    "session",
 )  # fmt: skip
 
 
@@ -161,6 +162,7 @@ def _event_row(fact: Fact) -> tuple[Any, ...]:
     return (
         fact.source, fact.incarnation, told.number, told.wall_ns, event.kind.value, event.key, position, event.owner,
         event.generation, event.seq, event.view, event.version, event.peer, event.detail, event.ttl_ms, event.renewals,
+        event.session or None,
     )  # fmt: skip
 
 

@@ -43,13 +43,20 @@ class EventKind(StrEnum):
     RANGE_UNLOCKED = "range-unlocked"
     RANGE_QUEUED = "range-queued"
     RANGE_MIGRATED = "range-migrated"
+    RANGE_PROMOTED = "range-promoted"  # of a key's ranges together, as PROMOTED, DEMOTED, TRANSFERRED of a lock
+    RANGE_DEMOTED = "range-demoted"
+    RANGE_RECEIVED = "range-received"
     GAP = "gap"  # made by observers: numbers that never arrived
     OPERATOR = "operator"  # made by the site: somebody asked for something
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A fact. Empty strings and zeros mean "does not apply"."""
+    """A fact. Empty strings and zeros mean "does not apply".
+
+    `peer`: the address of the other node; of a migration, the session that
+    held it before.
+    """
 
     kind: EventKind
     key: str = ""

@@ -326,7 +326,7 @@ def _move(  # noqa: PLR0913, PLR0917 - two sessions, one lock, one request
         lease.ttl_ms = session.ttl_ms
         lease.note_answer(Answered(session.ref, operation.op_id, lease.generation, How.MIGRATED))
         state.table.hold(lease, session)
-        event = state.fact(EventKind.MIGRATED, lease, detail=f"from session {operation.old.id}")
+        event = state.fact(EventKind.MIGRATED, lease, operation.old.id, f"from session {operation.old.id}")
         state.mutate(lease, request, _granted(lease, How.MIGRATED), event)
     elif operation.require_held:
         text = "the old session holds this lock no longer: it was lost, and nothing was taken"

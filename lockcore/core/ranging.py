@@ -14,6 +14,7 @@ Elsewhere: the rules (ranges), one key's state (rangefiles), sessions.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -287,7 +288,8 @@ def _tell(state: NodeState, file: RangeFile, step: rr.Step, asked: Asked | None)
     kind = _KINDS.get(type(step.result))
     if asked is not None and kind is not None:
         _, session, operation = asked
-        events.append(_fact(state, file, kind, session, _text(operation, step.result)))
+        peer = operation.old.id if isinstance(operation, MoveRanges) else ""
+        events.append(replace(_fact(state, file, kind, session, _text(operation, step.result)), peer=peer))
     for push in step.pushes:
         session_of = state.sessions.get(SessionId(push.waiter.owner.session, push.waiter.owner.incarnation))
         granted = isinstance(push.result, rr.Locked)
@@ -309,8 +311,8 @@ def _text(operation: Mutating, result: rr.Result) -> str:
             return f"{len(moved)} pieces and {waiters} places from session {operation.old.id}"
         case _:
             owner = getattr(operation, "lock_owner", None) or "all owners"
-            start, length = getattr(operation, "start", 0), getattr(operation, "length", 0)
-            return f"{start} length {length} by {owner}"
+            kind = f"{operation.kind.value} " if isinstance(operation, SetRange) else ""
+            return f"{kind}{getattr(operation, 'start', 0)} length {getattr(operation, 'length', 0)} by {owner}"
 
 
 def span_text(span: rr.Span) -> str:

@@ -53,6 +53,12 @@ if TYPE_CHECKING:
 
 REFUSALS_LISTED_PER_S = 20
 """Refusals are facts worth a row, but a client in a loop must not fill the journal."""
+_OF_RANGES = {
+    EventKind.PROMOTED: EventKind.RANGE_PROMOTED,
+    EventKind.DEMOTED: EventKind.RANGE_DEMOTED,
+    EventKind.TRANSFERRED: EventKind.RANGE_RECEIVED,
+}
+"""A key may be a lock and have ranges; what is told of one says nothing of the other."""
 
 
 @dataclass(slots=True)
@@ -178,8 +184,9 @@ class NodeState:
         if lease is None:
             return Event(kind, view=number, version=version, peer=peer, detail=detail)
         if isinstance(lease, RangeFile):
+            told = _OF_RANGES.get(kind, kind)
             found = Event(
-                kind, key=lease.name, generation=lease.generation, seq=lease.seq, view=number, version=version
+                told, key=lease.name, generation=lease.generation, seq=lease.seq, view=number, version=version
             )
             return replace(found, peer=peer, detail=detail or f"{len(lease.table)} ranges")
         return Event(

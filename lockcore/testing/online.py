@@ -37,6 +37,8 @@ GENERATIONS_MAX = 4
 
 HANDED_ON = frozenset({"promoted", "transferred"})
 ENDINGS = frozenset({"released", "expired"})
+OF_HOLDERS = HANDED_ON | ENDINGS | {"granted", "readmitted"}
+"""Queues, ranges and migrations say nothing of who may hold a lock: a migration keeps its generation."""
 
 
 class Fact(Protocol):
@@ -115,7 +117,7 @@ class OnlineChecker:
             found += self._view(fact)
         elif fact.kind == "died":
             self._deaths = sorted([*self._deaths, fact.view])[1:]
-        elif fact.key:
+        elif fact.key and fact.kind in OF_HOLDERS:
             known = self._key(fact.key)
             if fact.kind == "granted":
                 found += self._granted(known, fact)

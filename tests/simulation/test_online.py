@@ -175,3 +175,24 @@ def test_memory_is_bounded() -> None:
     assert checker.forgotten == 4_900
     assert len(checker._keys) == 100
     assert len(checker._lives) <= 1_024
+
+
+def test_sessions_queues_ranges_and_migrations_accuse_nobody() -> None:
+    """A lock of a session may be held for ever, and by another session in the same generation."""
+    kinds = ["granted", "queued", "queued", "migrated", "unqueued", "range-locked", "range-promoted", "released"]
+    held = [Row(number=i + 1, kind=kind, seq=i + 1) for i, kind in enumerate(kinds)]
+    after = [Row(number=len(held) + 1, generation=9), Row(number=len(held) + 2, kind="released", generation=9, seq=2)]
+    assert judged([*held, *after]) == []
+
+
+def test_what_is_told_of_ranges_takes_no_room_from_locks() -> None:
+    checker = OnlineChecker(keys_max=1)
+    grants = [Row(), Row(number=2, generation=9)]
+    rows = [
+        grants[0],
+        Row(source="b", kind="range-locked", key="file"),
+        Row(source="b", kind="queued", key="x"),
+        grants[1],
+    ]
+    assert [found.rule for found in judged(rows, checker)] == ["I1"]
+    assert checker.forgotten == 0

@@ -43,10 +43,10 @@ def test_numbers_too_wide_for_a_row_are_clamped() -> None:
 
 
 def test_texts_are_cut_and_hold_no_nul() -> None:
-    wild = Event(EventKind.GRANTED, "a\0b", owner="o" * 5_000, detail="d" * 5_000, peer="p" * 300)
+    wild = Event(EventKind.GRANTED, "a\0b", owner="o" * 5_000, detail="d" * 5_000, peer="p" * 300, session="s" * 200)
     event = take_in(batch(1, event=wild), 0).fresh[0].told.event
     assert event.key == "a\ufffdb"
-    assert (len(event.owner), len(event.detail), len(event.peer)) == (1024, 2000, 255)
+    assert (len(event.owner), len(event.detail), len(event.peer), len(event.session)) == (1024, 2000, 255, 128)
 
 
 def test_an_ordinary_event_is_passed_on_as_it_is() -> None:

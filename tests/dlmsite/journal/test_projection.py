@@ -1,5 +1,7 @@
 """Which locks the page calls held, whatever the order in which nodes report."""
 
+from dataclasses import replace
+
 from dlmsite.journal.projection import ENDED_MAX, FOREVER, LOST_AFTER_NS, SUSPECT_SLACK_NS, Fact, Held, Projection
 from lockcore.core.events import Event, EventKind, NumberedEvent
 
@@ -136,3 +138,37 @@ def test_locks_of_a_living_node_are_never_dropped() -> None:
     projection.lost([], START_NS)
     projection.lost([(A, 5)], START_NS + 1)  # it is back
     assert projection.lost([], START_NS + LOST_AFTER_NS).held == {}
+
+
+def test_a_migrated_lock_goes_to_another_session_and_was_never_free() -> None:
+    """The generation stays, so what was held since when stays as well."""
+    projection = empty()
+    tell(projection, session_fact(EventKind.GRANTED, "old"))
+    held = tell(projection, session_fact(EventKind.MIGRATED, "new", seq=2, at=9))
+    assert held is not None
+    assert (held.session, held.generation, held.since_ns) == ("new", G + 1, START_NS + 60_000_000_000)
+    late = tell(projection, session_fact(EventKind.GRANTED, "old"))
+    assert late is not None
+    assert late.session == "new"
+
+
+def test_a_lock_goes_on_when_its_old_session_ends_after_the_migration() -> None:
+    """The end of a session is not the end of what it has handed on."""
+    projection = empty()
+    tell(projection, session_fact(EventKind.GRANTED, "old"), session_fact(EventKind.MIGRATED, "new", seq=2, at=9))
+    assert tell(projection, Fact(A, 5, NumberedEvent(9, START_NS, Event(EventKind.ENDED, session="old")))) is not None
+
+
+def test_what_happens_to_the_ranges_of_a_key_says_nothing_of_its_lock() -> None:
+    """A key may be a lock and have ranges."""
+    projection = empty()
+    assert tell(projection, session_fact(EventKind.RANGE_LOCKED, "s")) is None
+    assert tell(projection, session_fact(EventKind.RANGE_PROMOTED, "")) is None
+    tell(projection, session_fact(EventKind.GRANTED, "s"))
+    assert tell(projection, session_fact(EventKind.RANGE_UNLOCKED, "s", seq=9, at=99)) is not None
+
+
+def session_fact(kind: EventKind, session: str, *, seq: int = 1, at: int = 0) -> Fact:
+    """Return a fact of generation 1 about a session."""
+    told = fact(kind, seq=seq, at=at).told
+    return Fact(A, 5, replace(told, event=replace(told.event, session=session)))

@@ -117,3 +117,16 @@ def test_no_row_has_room_for_a_token() -> None:
     """Renew tokens are never stored (DESIGN 9)."""
     for model in (LockEvent, HeldLock):
         assert not [field.name for field in model._meta.get_fields() if "token" in field.name]
+
+
+def test_a_session_s_name_goes_with_its_events_and_its_locks() -> None:
+    mine = Event(EventKind.GRANTED, "k", owner="ada", generation=1, seq=1, session="18f2")
+    fresh_writer().write([batch(NumberedEvent(1, NOW_NS, mine), told(2, EventKind.VIEW, ""))])
+    assert list(LockEvent.objects.order_by("id").values_list("session", flat=True)) == ["18f2", None]
+    assert HeldLock.objects.get().session == "18f2"
+
+
+def test_the_database_finds_the_events_of_a_session_by_their_index() -> None:
+    """Only rows that have a session are in it, so that the others cost nothing."""
+    plan = LockEvent.objects.filter(session="18f2").order_by("-id").explain()
+    assert "journal_event_session" in plan

@@ -20,7 +20,7 @@ ME = MemberId("127.0.0.1:8001.18001", 1_700_000_000_000_000_001)
 
 
 def fact(key: str = "k") -> Event:
-    return Event(EventKind.GRANTED, key=key, owner="Zoë", generation=2**60, seq=1, ttl_ms=5000)
+    return Event(EventKind.GRANTED, key=key, owner="Zoë", generation=2**60, seq=1, ttl_ms=5000, session="18f2")
 
 
 def make(folder: Path, **options: int) -> Spool:
