@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
+    from lockcore.core.digest import Digest
     from lockcore.core.rangerecords import Errno, Kind
 
 # --- sessions ------------------------------------------------------------------
@@ -60,13 +61,15 @@ class KeepAlive:
     """Extend everything that the session holds, at every node.
 
     `ttl_ms` and `label` as it was opened: after a double failure a node that
-    knows nothing of it takes it in again.
+    knows nothing of it takes it in again. `healed`: the view in which nothing
+    is left that its client has to re-assert.
     """
 
     key: ClassVar[str] = ""
     session: SessionProof
     ttl_ms: int
     label: str = ""
+    healed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,11 +289,15 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class SessionIs:
-    """A session was opened or extended: it ends `ttl_ms` after the request was sent, at the earliest."""
+    """A session was opened or extended: it ends `ttl_ms` after the request was sent, at the earliest.
+
+    `held`: what it holds where the answering node is primary, in a settled view.
+    """
 
     moved_to: ClassVar[str] = ""
     session: SessionProof
     ttl_ms: int
+    held: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +369,7 @@ class Holdings:
     moved_to: ClassVar[str] = ""
     locks: tuple[tuple[str, int], ...]
     ranges: tuple[tuple[str, HeldRange], ...]
+    view: int = 0  # of which it is all that the node has; 0: the ring is changing
 
 
 RangeResult = RangeLocked | RangeFree | RangeDenied | RangeConflict

@@ -22,13 +22,14 @@ PROBE_LSN: Final = 0
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """One session as it travels. `ended`: its client has ended it."""
+    """One session as it travels. `ended`: its client has ended it. `healed`: as of a KeepAlive."""
 
     ref: SessionId
     remaining_ns: int
     ttl_ms: int
     label: str
     ended: bool = False
+    healed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +118,14 @@ class Seal:
 
     `handover`: you have all of mine that you are primary for. `backup`: you
     have a copy of all that I am primary and you are backup for. `floor` is
-    the highest generation the sender has seen.
+    the highest generation the sender has seen. `informed`: it knows every
+    session that lives.
     """
 
     handover: bool
     backup: bool
     floor: int
+    informed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

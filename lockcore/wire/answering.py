@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from lockcore.core.digest import Digest
 from lockcore.core.messages import (
     Code,
     Granted,
@@ -38,7 +39,7 @@ _CODE_TO_WIRE: Final = {code: pb.Code.Value(code.name) for code in Code}
 _CODE_FROM_WIRE: Final[dict[int, Code]] = {number: code for code, number in _CODE_TO_WIRE.items()}
 
 
-def put_result(message: pb.OpResult, result: Result) -> None:  # noqa: C901 - one case for each result
+def put_result(message: pb.OpResult, result: Result) -> None:  # noqa: C901, PLR0912 - one case for each result
     """Fill in the result of an OpResult."""
     match result:
         case Granted():
@@ -64,6 +65,8 @@ def put_result(message: pb.OpResult, result: Result) -> None:  # noqa: C901 - on
         case SessionIs():
             put_proof(message.session.session, result.session)
             message.session.ttl_ms = result.ttl_ms
+            if result.held is not None:
+                message.session.held.CopyFrom(_digest(result.held))
         case SessionEnded():
             message.ended.SetInParent()
         case RangeLocked():
@@ -75,14 +78,15 @@ def put_result(message: pb.OpResult, result: Result) -> None:  # noqa: C901 - on
             denied = message.range_denied
             denied.error, denied.text, denied.moved_to = result.error.value, result.text, result.moved_to
             if result.conflict is not None:
-                denied.conflict.CopyFrom(_piece(result.conflict))
+                denied.conflict.CopyFrom(piece_message(result.conflict))
             denied.SetInParent()
         case RangeConflict():
-            message.range_conflict.piece.CopyFrom(_piece(result.piece))
+            message.range_conflict.piece.CopyFrom(piece_message(result.piece))
             message.range_conflict.moved_to = result.moved_to
         case Holdings():
             message.holdings.locks.extend(pb.HeldLock(key=key, generation=g) for key, g in result.locks)
-            message.holdings.ranges.extend(pb.HeldPiece(key=key, piece=_piece(p)) for key, p in result.ranges)
+            message.holdings.ranges.extend(pb.HeldPiece(key=key, piece=piece_message(p)) for key, p in result.ranges)
+            message.holdings.view = result.view
             message.holdings.SetInParent()
 
 
@@ -90,7 +94,7 @@ def range_locked(result: RangeLocked) -> pb.RangeLockedResult:
     """RangeLocked -> message."""
     return pb.RangeLockedResult(
         session=result.session,
-        pieces=[_piece(piece) for piece in result.pieces],
+        pieces=[piece_message(piece) for piece in result.pieces],
         migrated=result.how is How.MIGRATED,
         moved_to=result.moved_to,
     )
@@ -98,12 +102,13 @@ def range_locked(result: RangeLocked) -> pb.RangeLockedResult:
 
 def range_locked_of(message: pb.RangeLockedResult) -> RangeLocked:
     """RangeLocked <- message."""
-    pieces = tuple(_piece_of(piece) for piece in message.pieces)
+    pieces = tuple(piece_of(piece) for piece in message.pieces)
     how = How.MIGRATED if message.migrated else How.ACQUIRED
     return RangeLocked(message.session, pieces, how, message.moved_to)
 
 
-def _piece(piece: HeldRange) -> pb.Piece:
+def piece_message(piece: HeldRange) -> pb.Piece:
+    """HeldRange -> message."""
     return pb.Piece(
         session=piece.session,
         label=piece.label,
@@ -115,7 +120,8 @@ def _piece(piece: HeldRange) -> pb.Piece:
     )
 
 
-def _piece_of(piece: pb.Piece) -> HeldRange:
+def piece_of(piece: pb.Piece) -> HeldRange:
+    """message -> HeldRange."""
     kind = kind_of(piece.kind)
     return HeldRange(piece.session, piece.label, piece.lock_owner, kind, piece.start, piece.length, piece.fence)
 
@@ -154,14 +160,26 @@ def _denied_of(message: pb.OpResult) -> RangeDenied:
     except ValueError:
         text = f"the error {d.error[:20]!r} is unknown here: the other side is newer; update this one"
         raise CodecError(text) from None
-    return RangeDenied(error, d.text, _piece_of(d.conflict) if d.HasField("conflict") else None, d.moved_to)
+    return RangeDenied(error, d.text, piece_of(d.conflict) if d.HasField("conflict") else None, d.moved_to)
+
+
+def _digest(digest: Digest) -> pb.Digest:
+    return pb.Digest(view=digest.view, locks=digest.locks, pieces=digest.pieces, sum=digest.sum)
+
+
+def _session_of(message: pb.OpResult) -> SessionIs:
+    session, held = message.session, None
+    if session.HasField("held"):
+        held = Digest(session.held.view, session.held.locks, session.held.pieces, session.held.sum)
+    return SessionIs(proof_of(session.session), session.ttl_ms, held)
 
 
 def _holdings_of(message: pb.OpResult) -> Holdings:
     h = message.holdings
     return Holdings(
         tuple((lock.key, lock.generation) for lock in h.locks),
-        tuple((held.key, _piece_of(held.piece)) for held in h.ranges),
+        tuple((held.key, piece_of(held.piece)) for held in h.ranges),
+        h.view,
     )
 
 
@@ -170,11 +188,11 @@ _RESULTS: Final[dict[str, Callable[[pb.OpResult], Result]]] = {
     "released": lambda m: Released(m.released.moved_to),
     "owner_is": _owner_is_of,
     "refused": _refused_of,
-    "session": lambda m: SessionIs(proof_of(m.session.session), m.session.ttl_ms),
+    "session": _session_of,
     "ended": lambda _: SessionEnded(),
     "range_locked": lambda m: range_locked_of(m.range_locked),
     "range_free": lambda m: RangeFree(m.range_free.moved_to),
     "range_denied": _denied_of,
-    "range_conflict": lambda m: RangeConflict(_piece_of(m.range_conflict.piece), m.range_conflict.moved_to),
+    "range_conflict": lambda m: RangeConflict(piece_of(m.range_conflict.piece), m.range_conflict.moved_to),
     "holdings": _holdings_of,
 }

@@ -116,6 +116,7 @@ def _put_any(message: pb.AnyOp, operation: Operation) -> None:  # noqa: C901, PL
             message.open.SetInParent()
         case KeepAlive():
             message.keep.label, message.keep.ttl_ms = operation.label, operation.ttl_ms
+            message.keep.healed = operation.healed
             message.keep.SetInParent()
         case EndSession():
             message.end.SetInParent()
@@ -279,7 +280,9 @@ _READERS: Final[dict[str, Callable[[pb.AnyOp], Operation]]] = {
     "find": lambda message: _find_of(message.find),
     "move": _move_of,
     "open": _open_of,
-    "keep": lambda message: KeepAlive(_session_of(message), message.keep.ttl_ms, message.keep.label),
+    "keep": lambda message: KeepAlive(
+        _session_of(message), message.keep.ttl_ms, message.keep.label, message.keep.healed
+    ),
     "end": lambda message: EndSession(_session_of(message)),
     "list": lambda message: ListHeld(_session_of(message)),
     "set_range": _set_range_of,

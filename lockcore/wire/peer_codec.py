@@ -137,7 +137,7 @@ def _batch(batch: PeerBatch) -> pb.PeerBatch:
         lsn=batch.lsn,
         replicas=[_record(record) for record in batch.replicas],
         transfers=[_record(record) for record in batch.transfers],
-        seal=None if seal is None else pb.Seal(handover=seal.handover, backup=seal.backup, floor=seal.floor),
+        seal=None if seal is None else _seal(seal),
         sessions=[_session(record) for record in batch.sessions],
         files=[file(record) for record in batch.files],
     )
@@ -156,10 +156,14 @@ def _batch_of(message: pb.PeerMessage) -> PeerBatch:
         lsn=batch.lsn,
         replicas=tuple(_record_of(record) for record in batch.replicas),
         transfers=tuple(_record_of(record) for record in batch.transfers),
-        seal=Seal(seal.handover, seal.backup, seal.floor) if batch.HasField("seal") else None,
+        seal=Seal(seal.handover, seal.backup, seal.floor, seal.informed) if batch.HasField("seal") else None,
         sessions=tuple(_session_of(record) for record in batch.sessions),
         files=files_of(batch.files),
     )
+
+
+def _seal(seal: Seal) -> pb.Seal:
+    return pb.Seal(handover=seal.handover, backup=seal.backup, floor=seal.floor, informed=seal.informed)
 
 
 def _session(record: SessionRecord) -> pb.SessionRecord:
@@ -169,6 +173,7 @@ def _session(record: SessionRecord) -> pb.SessionRecord:
         ttl_ms=record.ttl_ms,
         label=record.label,
         ended=record.ended,
+        healed=record.healed,
     )
 
 
@@ -178,7 +183,7 @@ def _session_of(record: pb.SessionRecord) -> SessionRecord:
     if len(record.label.encode()) > SESSION_LABEL_BYTES_MAX:
         raise CodecError(f"a session's label has at most {SESSION_LABEL_BYTES_MAX} bytes")
     ref = session_id_of(record.session)
-    return SessionRecord(ref, record.remaining_ns, record.ttl_ms, record.label, record.ended)
+    return SessionRecord(ref, record.remaining_ns, record.ttl_ms, record.label, record.ended, record.healed)
 
 
 def _record(record: LeaseRecord) -> pb.LeaseRecord:

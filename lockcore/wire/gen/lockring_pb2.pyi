@@ -464,17 +464,21 @@ class KeepOp(_message.Message):
 
     TTL_MS_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
+    HEALED_FIELD_NUMBER: _builtins.int
     ttl_ms: _builtins.int
     label: _builtins.str
+    healed: _builtins.int
+    """the view in which nothing is left to re-assert"""
     def __init__(
         self,
         *,
         ttl_ms: _builtins.int = ...,
         label: _builtins.str = ...,
+        healed: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "ttl_ms", b"ttl_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["healed", b"healed", "label", b"label", "ttl_ms", b"ttl_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -923,23 +927,57 @@ class RefusedResult(_message.Message):
 Global___RefusedResult: _TypeAlias = RefusedResult  # noqa: Y015
 
 @_typing.final
+class Digest(_message.Message):
+    """What a session holds at one node, in a settled view: counted, and the sum of its marks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIEW_FIELD_NUMBER: _builtins.int
+    LOCKS_FIELD_NUMBER: _builtins.int
+    PIECES_FIELD_NUMBER: _builtins.int
+    SUM_FIELD_NUMBER: _builtins.int
+    view: _builtins.int
+    locks: _builtins.int
+    pieces: _builtins.int
+    sum: _builtins.int
+    def __init__(
+        self,
+        *,
+        view: _builtins.int = ...,
+        locks: _builtins.int = ...,
+        pieces: _builtins.int = ...,
+        sum: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["locks", b"locks", "pieces", b"pieces", "sum", b"sum", "view", b"view"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Digest: _TypeAlias = Digest  # noqa: Y015
+
+@_typing.final
 class SessionResult(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SESSION_FIELD_NUMBER: _builtins.int
     TTL_MS_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
     ttl_ms: _builtins.int
     @_builtins.property
     def session(self) -> Global___SessionProof: ...
+    @_builtins.property
+    def held(self) -> Global___Digest: ...
     def __init__(
         self,
         *,
         session: Global___SessionProof | None = ...,
         ttl_ms: _builtins.int = ...,
+        held: Global___Digest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["session", b"session", "ttl_ms", b"ttl_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "session", b"session", "ttl_ms", b"ttl_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1150,6 +1188,9 @@ class HoldingsResult(_message.Message):
 
     LOCKS_FIELD_NUMBER: _builtins.int
     RANGES_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    view: _builtins.int
+    """0: the ring is changing, and more may be elsewhere"""
     @_builtins.property
     def locks(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldLock]: ...
     @_builtins.property
@@ -1159,10 +1200,11 @@ class HoldingsResult(_message.Message):
         *,
         locks: _abc.Iterable[Global___HeldLock] | None = ...,
         ranges: _abc.Iterable[Global___HeldPiece] | None = ...,
+        view: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["locks", b"locks", "ranges", b"ranges"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["locks", b"locks", "ranges", b"ranges", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1342,6 +1384,241 @@ class StatusReply(_message.Message):
 Global___StatusReply: _TypeAlias = StatusReply  # noqa: Y015
 
 @_typing.final
+class InspectRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InspectRequest: _TypeAlias = InspectRequest  # noqa: Y015
+
+@_typing.final
+class Holder(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OWNER_FIELD_NUMBER: _builtins.int
+    SESSION_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    TTL_MS_FIELD_NUMBER: _builtins.int
+    REMAINING_MS_FIELD_NUMBER: _builtins.int
+    owner: _builtins.str
+    session: _builtins.str
+    label: _builtins.str
+    generation: _builtins.int
+    seq: _builtins.int
+    ttl_ms: _builtins.int
+    remaining_ms: _builtins.int
+    def __init__(
+        self,
+        *,
+        owner: _builtins.str = ...,
+        session: _builtins.str = ...,
+        label: _builtins.str = ...,
+        generation: _builtins.int = ...,
+        seq: _builtins.int = ...,
+        ttl_ms: _builtins.int = ...,
+        remaining_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "label", b"label", "owner", b"owner", "remaining_ms", b"remaining_ms", "seq", b"seq", "session", b"session", "ttl_ms", b"ttl_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Holder: _TypeAlias = Holder  # noqa: Y015
+
+@_typing.final
+class Place(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OWNER_FIELD_NUMBER: _builtins.int
+    SESSION_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    REMAINING_MS_FIELD_NUMBER: _builtins.int
+    owner: _builtins.str
+    session: _builtins.str
+    label: _builtins.str
+    remaining_ms: _builtins.int
+    """absent: as long as its session lives"""
+    def __init__(
+        self,
+        *,
+        owner: _builtins.str = ...,
+        session: _builtins.str = ...,
+        label: _builtins.str = ...,
+        remaining_ms: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_remaining_ms", b"_remaining_ms", "remaining_ms", b"remaining_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_remaining_ms", b"_remaining_ms", "label", b"label", "owner", b"owner", "remaining_ms", b"remaining_ms", "session", b"session"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__remaining_ms: _TypeAlias = _typing.Literal["remaining_ms"]  # noqa: Y015
+    _WhichOneofArgType__remaining_ms: _TypeAlias = _typing.Literal["_remaining_ms", b"_remaining_ms"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__remaining_ms) -> _WhichOneofReturnType__remaining_ms | None: ...
+
+Global___Place: _TypeAlias = Place  # noqa: Y015
+
+@_typing.final
+class RangePlace(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PIECE_FIELD_NUMBER: _builtins.int
+    FAIR_FIELD_NUMBER: _builtins.int
+    REMAINING_MS_FIELD_NUMBER: _builtins.int
+    fair: _builtins.bool
+    remaining_ms: _builtins.int
+    @_builtins.property
+    def piece(self) -> Global___Piece: ...
+    def __init__(
+        self,
+        *,
+        piece: Global___Piece | None = ...,
+        fair: _builtins.bool = ...,
+        remaining_ms: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_remaining_ms", b"_remaining_ms", "piece", b"piece", "remaining_ms", b"remaining_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_remaining_ms", b"_remaining_ms", "fair", b"fair", "piece", b"piece", "remaining_ms", b"remaining_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__remaining_ms: _TypeAlias = _typing.Literal["remaining_ms"]  # noqa: Y015
+    _WhichOneofArgType__remaining_ms: _TypeAlias = _typing.Literal["_remaining_ms", b"_remaining_ms"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__remaining_ms) -> _WhichOneofReturnType__remaining_ms | None: ...
+
+Global___RangePlace: _TypeAlias = RangePlace  # noqa: Y015
+
+@_typing.final
+class KeySeen(_message.Message):
+    """Lists hold the first ones of so many."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECIDES_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
+    QUEUE_TOTAL_FIELD_NUMBER: _builtins.int
+    RANGES_FIELD_NUMBER: _builtins.int
+    RANGES_TOTAL_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    WAITING_TOTAL_FIELD_NUMBER: _builtins.int
+    decides: _builtins.bool
+    """false: another node does, and nothing else is told"""
+    queue_total: _builtins.int
+    ranges_total: _builtins.int
+    waiting_total: _builtins.int
+    @_builtins.property
+    def holder(self) -> Global___Holder:
+        """absent: nobody"""
+
+    @_builtins.property
+    def queue(self) -> _containers.RepeatedCompositeFieldContainer[Global___Place]: ...
+    @_builtins.property
+    def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___Piece]: ...
+    @_builtins.property
+    def waiting(self) -> _containers.RepeatedCompositeFieldContainer[Global___RangePlace]: ...
+    def __init__(
+        self,
+        *,
+        decides: _builtins.bool = ...,
+        holder: Global___Holder | None = ...,
+        queue: _abc.Iterable[Global___Place] | None = ...,
+        queue_total: _builtins.int = ...,
+        ranges: _abc.Iterable[Global___Piece] | None = ...,
+        ranges_total: _builtins.int = ...,
+        waiting: _abc.Iterable[Global___RangePlace] | None = ...,
+        waiting_total: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decides", b"decides", "holder", b"holder", "queue", b"queue", "queue_total", b"queue_total", "ranges", b"ranges", "ranges_total", b"ranges_total", "waiting", b"waiting", "waiting_total", b"waiting_total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeySeen: _TypeAlias = KeySeen  # noqa: Y015
+
+@_typing.final
+class SessionSeen(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REMAINING_MS_FIELD_NUMBER: _builtins.int
+    LOCKS_FIELD_NUMBER: _builtins.int
+    RANGES_FIELD_NUMBER: _builtins.int
+    WAITS_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    incarnation: _builtins.int
+    label: _builtins.str
+    state: _builtins.str
+    """alive, lapsed, ended"""
+    remaining_ms: _builtins.int
+    locks: _builtins.int
+    """where this node decides"""
+    ranges: _builtins.int
+    waits: _builtins.int
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        incarnation: _builtins.int = ...,
+        label: _builtins.str = ...,
+        state: _builtins.str = ...,
+        remaining_ms: _builtins.int = ...,
+        locks: _builtins.int = ...,
+        ranges: _builtins.int = ...,
+        waits: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "incarnation", b"incarnation", "label", b"label", "locks", b"locks", "ranges", b"ranges", "remaining_ms", b"remaining_ms", "state", b"state", "waits", b"waits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionSeen: _TypeAlias = SessionSeen  # noqa: Y015
+
+@_typing.final
+class SessionsSeen(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSIONS_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    COUNTED_FIELD_NUMBER: _builtins.int
+    total: _builtins.int
+    counted: _builtins.bool
+    """all that they have was gone through"""
+    @_builtins.property
+    def sessions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SessionSeen]:
+        """the newest ones"""
+
+    def __init__(
+        self,
+        *,
+        sessions: _abc.Iterable[Global___SessionSeen] | None = ...,
+        total: _builtins.int = ...,
+        counted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counted", b"counted", "sessions", b"sessions", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionsSeen: _TypeAlias = SessionsSeen  # noqa: Y015
+
+@_typing.final
 class SessionId(_message.Message):
     """--- node to node ------------------------------------------------------------------"""
 
@@ -1374,10 +1651,12 @@ class SessionRecord(_message.Message):
     TTL_MS_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
     ENDED_FIELD_NUMBER: _builtins.int
+    HEALED_FIELD_NUMBER: _builtins.int
     remaining_ns: _builtins.int
     ttl_ms: _builtins.int
     label: _builtins.str
     ended: _builtins.bool
+    healed: _builtins.int
     @_builtins.property
     def session(self) -> Global___SessionId: ...
     def __init__(
@@ -1388,10 +1667,11 @@ class SessionRecord(_message.Message):
         ttl_ms: _builtins.int = ...,
         label: _builtins.str = ...,
         ended: _builtins.bool = ...,
+        healed: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended", b"ended", "label", b"label", "remaining_ns", b"remaining_ns", "session", b"session", "ttl_ms", b"ttl_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended", b"ended", "healed", b"healed", "label", b"label", "remaining_ns", b"remaining_ns", "session", b"session", "ttl_ms", b"ttl_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1833,19 +2113,23 @@ class Seal(_message.Message):
     HANDOVER_FIELD_NUMBER: _builtins.int
     BACKUP_FIELD_NUMBER: _builtins.int
     FLOOR_FIELD_NUMBER: _builtins.int
+    INFORMED_FIELD_NUMBER: _builtins.int
     handover: _builtins.bool
     backup: _builtins.bool
     floor: _builtins.int
+    informed: _builtins.bool
+    """the sender knows every session that lives"""
     def __init__(
         self,
         *,
         handover: _builtins.bool = ...,
         backup: _builtins.bool = ...,
         floor: _builtins.int = ...,
+        informed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup", b"backup", "floor", b"floor", "handover", b"handover"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup", b"backup", "floor", b"floor", "handover", b"handover", "informed", b"informed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
