@@ -28,6 +28,7 @@ from lockcore.core import queueing
 from lockcore.core.config import NodeConfig
 from lockcore.core.events import EventKind
 from lockcore.core.inbox import receive
+from lockcore.core.inspecting import KeySeen, SessionsSeen, see_key, see_sessions
 from lockcore.core.limits import NS_PER_MS, REQUEST_TIMEOUT_MS_MAX
 from lockcore.core.messages import (
     PROBE_LSN,
@@ -141,6 +142,16 @@ class NodeCore:
             acquiring=state.handover.acquiring(),
             serving=state.serving(),
         )
+
+    def see_key(self, key: str, now: Instant) -> KeySeen:
+        """Return what this node decides about a key, for people."""
+        self._state.now = now
+        return see_key(self._state, key)
+
+    def see_sessions(self, now: Instant) -> SessionsSeen:
+        """Return the newest sessions and what they have here, for people."""
+        self._state.now = now
+        return see_sessions(self._state)
 
     def next_timer_ns(self) -> int | None:
         """Return the CLOCK_BOOTTIME at which a Tick is wanted."""

@@ -51,6 +51,7 @@ Elsewhere: words and results (rangerecords), rows (rangerows), waiters
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from lockcore.core.limits import RANGE_ROWS_MAX, RANGE_WAITERS_MAX
@@ -287,6 +288,10 @@ class RangeTable:
     def rows(self) -> tuple[Row, ...]:
         """Return all rows by (start, owner)."""
         return tuple(self._state.rows)
+
+    def first_rows(self, limit: int) -> tuple[Row, ...]:
+        """Return at most `limit` rows, the first by (start, owner)."""
+        return tuple(islice(self._state.rows, limit))
 
     def rows_of(self, owner: Owner) -> tuple[Row, ...]:
         """Return an owner's rows by start."""

@@ -33,6 +33,7 @@ from lockcore.wire.codec import (
     encode_server_batch,
     encode_status,
 )
+from lockcore.wire.inspect_codec import decode_inspect, encode_key, encode_sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +74,8 @@ class LocksService:
         return {
             "Converse": grpc.stream_stream_rpc_method_handler(self._converse),
             "Status": grpc.unary_unary_rpc_method_handler(self._tell_status),
+            "Inspect": grpc.unary_unary_rpc_method_handler(self._inspect),
+            "Sessions": grpc.unary_unary_rpc_method_handler(self._tell_sessions),
         }
 
     async def _converse(self, _: object, context: Context) -> None:
@@ -80,10 +83,26 @@ class LocksService:
 
     async def _tell_status(self, _: bytes, context: Context) -> bytes:
         del context
+        await self._pass()
+        return encode_status(self._status())
+
+    async def _inspect(self, data: bytes, context: Context) -> bytes:
+        try:
+            key = decode_inspect(data)
+        except CodecError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        await self._pass()
+        return encode_key(self._shell.core.see_key(key, clock.now()))
+
+    async def _tell_sessions(self, _: bytes, context: Context) -> bytes:
+        del context
+        await self._pass()
+        return encode_sessions(self._shell.core.see_sessions(clock.now()))
+
+    async def _pass(self) -> None:
         if self._isolator.active:
             await self._isolator.passing(Line.FROM_CLIENTS)
             await self._isolator.passing(Line.TO_CLIENTS)
-        return encode_status(self._status())
 
 
 class _Conversation:

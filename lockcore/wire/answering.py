@@ -121,7 +121,7 @@ def piece_message(piece: HeldRange) -> pb.Piece:
 
 
 def piece_of(piece: pb.Piece) -> HeldRange:
-    """message -> HeldRange."""
+    """Message -> HeldRange."""
     kind = kind_of(piece.kind)
     return HeldRange(piece.session, piece.label, piece.lock_owner, kind, piece.start, piece.length, piece.fence)
 

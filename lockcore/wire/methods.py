@@ -26,6 +26,8 @@ def path(service: str, method: str) -> str:
 
 CONVERSE: Final = path(LOCKS, "Converse")
 STATUS: Final = path(LOCKS, "Status")
+INSPECT: Final = path(LOCKS, "Inspect")
+SESSIONS: Final = path(LOCKS, "Sessions")
 LINK: Final = path(PEERS, "Link")
 ISOLATE: Final = path(REHEARSAL, "Isolate")
 ISOLATED: Final = path(REHEARSAL, "Isolated")
