@@ -80,6 +80,8 @@ async def call(
                 continue
             if _is_about_the_node(result):
                 route.failed(target)
+            if isinstance(result, Refused) and result.code is Code.WAITING:
+                pauses_ms = PAUSE_MS_FIRST  # its turn may come while nobody is there to be told
         await _pause(pauses_ms, deadline_ns)
         pauses_ms = min(pauses_ms * 2, PAUSE_MS_MAX)
     return Answer(None, 0, why or pool.problems())

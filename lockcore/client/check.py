@@ -17,6 +17,7 @@ from lockcore.core.limits import (
     KEY_BYTES_MAX,
     LEASE_MS_MAX,
     LEASE_MS_MIN,
+    LOCK_DELAY_MS_MAX,
     LOCK_OWNER_BYTES_MAX,
     OWNER_BYTES_MAX,
     REQUEST_TIMEOUT_MS_MAX,
@@ -92,6 +93,14 @@ def session_ttl_ms_of(ttl: object) -> int:
         raise InvalidRequest(
             f"a session's ttl is {low:g} to {high:.0f} seconds, not {seconds:g}; it is kept alive by itself"
         )
+    return round(seconds * MS_PER_S)
+
+
+def lock_delay_ms_of(delay: object) -> int:
+    """Return a lock-delay given in seconds, in whole milliseconds."""
+    seconds = _number("lock_delay", delay)
+    if not 0 <= seconds <= LOCK_DELAY_MS_MAX / MS_PER_S:
+        raise InvalidRequest(f"lock_delay is 0 to {LOCK_DELAY_MS_MAX // MS_PER_S} seconds, not {seconds:g}")
     return round(seconds * MS_PER_S)
 
 

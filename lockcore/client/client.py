@@ -81,6 +81,8 @@ class LockClient:
     async def close(self) -> None:
         """Release every lock and end the streams."""
         self._closed = True
+        if self._own_session is not None:
+            self._own_session.cancel()
         await asyncio.gather(*(lock.release() for lock in list(self._locks)), return_exceptions=True)
         await asyncio.gather(*(session.close() for session in list(self._sessions)), return_exceptions=True)
         self.timers.close()
@@ -194,7 +196,7 @@ class LockClient:
 
     async def ranges(self, key: str) -> Ranges:
         """Return the byte ranges of a key, locked through a session of the client's own (opened at first need)."""
-        self._refuse_if_closed()
+        self.refuse_if_closed()
         if self._own_session is None or (self._own_session.done() and not _is_good(self._own_session)):
             self._own_session = asyncio.get_running_loop().create_task(self.session().open())
         return (await asyncio.shield(self._own_session)).ranges(key)
@@ -270,7 +272,7 @@ class LockClient:
         Raises:
             ClusterUnavailable: no node settled the question in time.
         """
-        self._refuse_if_closed()
+        self.refuse_if_closed()
         if node is not None:
             try:
                 return await self.pool.link(check.seeds_of(node)[0]).ask(operation, self._timeout_ms)
@@ -288,12 +290,17 @@ class LockClient:
 
     def adopt_session(self, session: Session) -> None:
         """Remember a session, to end it at `close`."""
-        self._refuse_if_closed()
+        self.refuse_if_closed()
         self._sessions.add(session)
 
     def forget_session(self, session: Session) -> None:
         """Forget a session that is over."""
         self._sessions.discard(session)
+
+    def refuse_if_closed(self) -> None:
+        """Raise LockError where `close` was called."""
+        if self._closed:
+            raise LockError("this client was closed; connect again")
 
     # --- for live locks ------------------------------------------------------------------------------
 
@@ -303,7 +310,7 @@ class LockClient:
 
     def adopt(self, lock: LiveLock) -> None:
         """Remember a lock, to release it at `close`."""
-        self._refuse_if_closed()
+        self.refuse_if_closed()
         self._locks.add(lock)
 
     def forget(self, lock: LiveLock) -> None:
@@ -313,7 +320,7 @@ class LockClient:
     # --- inside ----------------------------------------------------------------------------------------
 
     async def _first_view(self) -> View:
-        self._refuse_if_closed()
+        self.refuse_if_closed()
         try:
             async with asyncio.timeout(self._timeout_ms / 1_000):
                 return await self.pool.first_view()
@@ -322,10 +329,6 @@ class LockClient:
 
     def _deadline_ns(self) -> int:
         return boot_ns() + self._timeout_ms * NS_PER_MS
-
-    def _refuse_if_closed(self) -> None:
-        if self._closed:
-            raise LockError("this client was closed; connect again")
 
 
 def _is_good(task: asyncio.Task[Session]) -> bool:

@@ -81,13 +81,17 @@ class Link:
     Args:
         target: gRPC address.
         on_view: told each view that the node sends.
+        on_break: called when the conversation has ended.
     """
 
-    def __init__(self, target: str, on_view: Callable[[ViewState], None]) -> None:
+    def __init__(
+        self, target: str, on_view: Callable[[ViewState], None], on_break: Callable[[], None] = lambda: None
+    ) -> None:
         self.target = target
         self.problem = ""
         self.talking = False
         self._on_view = on_view
+        self._on_break = on_break
         self._questions: dict[int, _Question] = {}
         self._queue: list[Call] = []
         self._last_id = 0
@@ -272,6 +276,7 @@ class Link:
             self._fail(question, problem)
         self._broken_until_ns = boot_ns() + self._pause_ms * NS_PER_MS
         self._pause_ms = min(self._pause_ms * 2, PAUSE_MS_MAX)
+        self._on_break()
 
 
 def describe(error: BaseException) -> str:
@@ -295,4 +300,5 @@ def _look_at(future: asyncio.Future[Result]) -> None:
 def _size_of(operation: Operation) -> int:
     """Return an upper bound of the bytes an operation takes in a message."""
     texts = [getattr(operation, name, None) or "" for name in ("key", "token", "owner", "label", "lock_owner")]
-    return 512 + sum(len(text) if text.isascii() else 4 * len(text) for text in texts)
+    proofs = sum(getattr(operation, name, None) is not None for name in ("session", "old", "again"))
+    return 64 + 256 * proofs + sum(len(text) if text.isascii() else 4 * len(text) for text in texts)

@@ -12,10 +12,10 @@ Elsewhere: the rules (machine), asking (calls).
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
+from lockcore.client.callbacks import run_callback
 from lockcore.client.calls import call
 from lockcore.client.clock import Alarm, boot_ns
 from lockcore.client.machine import (
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from lockcore.client.client import LockClient
 
 log = logging.getLogger(__name__)
-_running: Final[set[asyncio.Task[Any]]] = set()
-"""Callbacks that are coroutines; a task that nobody holds may vanish."""
 
 
 class LiveLock:
@@ -195,7 +193,7 @@ class LiveLock:
                 case CancelAsk() if self._asking is not None:
                     self._asking.cancel()
                 case OwnerChanged(owner):
-                    self._call_back(self._on_owner_change, owner)
+                    run_callback(self._on_owner_change, owner)
                 case Lost():
                     self._note_loss(effect)
                 case Got() | GaveUp() | Over():
@@ -254,26 +252,7 @@ class LiveLock:
         self._loss = loss
         self.lost.set()
         log.info("lost the lock %r (generation %d): %s", self.key, loss.generation, loss.reason)
-        self._call_back(self._on_lost, self)
-
-    def _call_back(self, callback: Callable[[Any], object] | None, argument: object) -> None:
-        if callback is None:
-            return
-        try:
-            outcome = callback(argument)
-            if inspect.iscoroutine(outcome):
-                task = asyncio.get_running_loop().create_task(_logged(outcome))
-                _running.add(task)
-                task.add_done_callback(_running.discard)
-        except Exception:
-            log.exception("a callback of a lock failed")
-
-
-async def _logged(outcome: Any) -> None:
-    try:
-        await outcome
-    except Exception:
-        log.exception("a callback of a lock failed")
+        run_callback(self._on_lost, self)
 
 
 def _failure(key: str, effect: GaveUp) -> LockError:

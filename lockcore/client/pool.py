@@ -6,6 +6,7 @@ arrives also when the node that is being asked has stopped without a word.
 Invariants
   P1  The view never goes back.
   P2  Whoever waits for a node that a new view shows as gone is told at once.
+  P3  When the last conversation breaks, `on_silence` is called at once.
 Elsewhere: which node to ask (route).
 """
 
@@ -19,6 +20,8 @@ from lockcore.client.link import Link
 from lockcore.client.route import target_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lockcore.core.view import View
     from lockcore.wire.codec import ViewState
 
@@ -38,6 +41,7 @@ class Pool:
         self.seeds = seeds
         self.view: View | None = None
         self.settled = False
+        self.on_silence: set[Callable[[], None]] = set()
         self._links: dict[str, Link] = {}
         self._first_view = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -49,7 +53,7 @@ class Pool:
         self._keep()
         found = self._links.get(target)
         if found is None:
-            found = self._links[target] = Link(target, self._take_view)
+            found = self._links[target] = Link(target, self._take_view, self._note_break)
         return found
 
     def usable(self, target: str) -> bool:
@@ -79,6 +83,12 @@ class Pool:
             self._keeper = None
         links, self._links = list(self._links.values()), {}
         await asyncio.gather(*(link.close() for link in links))
+
+    def _note_break(self) -> None:
+        """Tell whoever wants to know at once that nobody talks to this client any more."""
+        if not any(link.talking for link in self._links.values()):
+            for tell in list(self.on_silence):
+                tell()
 
     # --- views ------------------------------------------------------------------------------
 

@@ -10,16 +10,23 @@ one owner never conflict with each other, and split, merge and change their
 kind in place. A lost reply costs nothing: an operation is asked again by its
 number and answered, not done twice.
 
+Invariants
+  R1  An unlock that was given up on is asked until a node has carried it out;
+      until then nothing else is asked for its owner, lest it be undone.
 Elsewhere: the rules (lockcore.core.ranges), the session's lease (session).
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno as numbers
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from lockcore.client import check
+from lockcore.client.live import unavailable
+from lockcore.client.sessionlock import RELEASE_S
 from lockcore.core.operations import (
     ClearRange,
     FindConflict,
@@ -33,17 +40,18 @@ from lockcore.core.operations import (
     SetRange,
 )
 from lockcore.core.rangerecords import Kind
-from lockcore.errors import InvalidRequest, LockError, RangeRefused
+from lockcore.errors import ClusterUnavailable, InvalidRequest, LockError, RangeRefused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from lockcore.client.machine import Answer
     from lockcore.client.session import Session
-    from lockcore.core.operations import SessionProof
+    from lockcore.core.operations import RangeOperation, SessionProof
 
-OWNER = "main"
-OFFSET_MIN, OFFSET_MAX = -(2**63), 2**63 - 1
+OWNER: Final = "main"
+OFFSET_MIN: Final = -(2**63)
+OFFSET_MAX: Final = 2**63 - 1
 
 
 class Ranges:
@@ -101,7 +109,7 @@ class Ranges:
         operation = FindConflict(
             self.key, self.session.proof, check.lock_owner_of(owner), kind_of(kind), offset(start), offset(length)
         )
-        answer = await self.session.ask(operation, self.session.client.timeout_ms)
+        answer = await self._ask(operation)
         match answer.result:
             case RangeFree():
                 return None
@@ -119,7 +127,7 @@ class Ranges:
             offset(start),
             offset(length),
         )
-        answer = await self.session.ask(operation, self.session.client.timeout_ms)
+        answer = await self._ask(operation)
         if not isinstance(answer.result, Released):
             raise self._error(answer)
 
@@ -155,7 +163,7 @@ class Ranges:
             gaps,
             require_held,
         )
-        answer = await self.session.ask(operation, self.session.client.timeout_ms)
+        answer = await self._ask(operation)
         match answer.result:
             case RangeLocked():
                 return answer.result
@@ -175,45 +183,63 @@ class Ranges:
         fair: bool = False,
     ) -> AsyncIterator[HeldRange]:
         """Hold a range within a block; see `setlkw`. It is unlocked at the end."""
-        piece = await self.setlkw(kind, start, length, owner=owner, wait=wait, fair=fair)
+        unlock = ClearRange(self.key, self.session.proof, 0, check.lock_owner_of(owner), offset(start), offset(length))
+        try:
+            piece = await self.setlkw(kind, start, length, owner=owner, wait=wait, fair=fair)
+        except (asyncio.CancelledError, ClusterUnavailable):
+            self._undo(unlock)  # it may be held after all
+            raise
         try:
             yield piece
         finally:
-            if self.session.is_alive:
-                await self.unlck(start, length, owner=owner)
+            task = self._undo(unlock)
+            if task is not None:
+                await asyncio.wait({task}, timeout=RELEASE_S)
 
     async def _set(  # noqa: PLR0913 - what fcntl(2) takes
         self, kind: Kind | str, start: int, length: int, owner: str, wait_ms: int | None, *, fair: bool
     ) -> HeldRange:
-        op_id = self.session.next_op()
         owner = check.lock_owner_of(owner)
-        operation = SetRange(
-            self.key,
-            self.session.proof,
-            op_id,
-            owner,
-            kind_of(kind),
-            offset(start),
-            offset(length),
-            wait_ms,
-            fair,
-        )
-        patience_ms = self.session.client.timeout_ms
-        timeout_ms = None if wait_ms is None else wait_ms + patience_ms
+        kind, start, length = kind_of(kind), offset(start), offset(length)
+        proof, op_id = self.session.proof, self.session.next_op()
+        operation = SetRange(self.key, proof, op_id, owner, kind, start, length, wait_ms, fair)
         try:
-            answer = await self.session.ask(operation, timeout_ms, waits=wait_ms != 0)
-        except BaseException:
-            await self._give_up(op_id, owner)
+            answer = await self._ask(operation, wait_ms)
+        except asyncio.CancelledError:
+            self._leave(op_id, owner)
             raise
         if isinstance(answer.result, RangeLocked) and answer.result.pieces:
             return answer.result.pieces[0]
+        if answer.result is None:
+            self._leave(op_id, owner)
         raise self._error(answer)
 
-    async def _give_up(self, op_id: int, owner: str) -> None:
+    async def _ask(self, operation: RangeOperation, wait_ms: int | None = 0) -> Answer:
+        patience_ms = self.session.client.timeout_ms
+        await self._settle(operation.lock_owner, patience_ms)
+        timeout_ms = None if wait_ms is None else wait_ms + patience_ms
+        return await self.session.ask(operation, timeout_ms, waits=wait_ms != 0)
+
+    async def _settle(self, owner: str | None, timeout_ms: int) -> None:
+        """Wait for unlocks under way (R1)."""
+        pending = {
+            task
+            for task, (key, of) in self.session.undoing.items()
+            if key == self.key and (owner is None or of == owner)
+        }
+        if pending:
+            _, late = await asyncio.wait(pending, timeout=timeout_ms / 1_000)
+            if late:
+                raise unavailable("an unlock before this operation has no answer yet")
+
+    def _leave(self, op_id: int, owner: str) -> None:
         """Leave the queue; what was granted meanwhile stays the owner's, as with fcntl(2)."""
-        if self.session.is_alive:
-            proof, number = self.session.proof, self.session.next_op()
-            await self.session.ask(ClearRange(self.key, proof, number, owner, wanted=op_id), 2_000)
+        self._undo(ClearRange(self.key, self.session.proof, 0, owner, wanted=op_id))
+
+    def _undo(self, unlock: ClearRange) -> asyncio.Task[None] | None:
+        if not self.session.is_alive:
+            return None
+        return self.session.undo(replace(unlock, op_id=self.session.next_op()), unlock.lock_owner)
 
     def _error(self, answer: Answer) -> LockError:
         result = answer.result

@@ -1,38 +1,37 @@
 """A client's session: one lease for everything that a program holds through it.
 
 One keep-alive renews all locks and ranges of the session, however many, at
-every node. The session's end is counted from before the last keep-alive that
-was answered was sent, so its holder lets go before any node does.
-
-    CONNECTED --a keep-alive is late--> SUSPENDED --the lease ends--> LOST
-        ^-------- it is answered -----------'
+every node. Where a keep-alive is late, or the last stream breaks, holders are
+told at once (SUSPENDED); when the lease ends, for good (LOST).
 
 Invariants
-  S1  `state` is computed from the clock at each read: right also when this
-      process was stopped, or its loop is busy.
-  S2  LOST is for ever: nothing is held through the session any more, and
-      each of its locks is told once.
-  S3  Whoever holds something is told of SUSPENDED at once.
-Elsewhere: locks (sessionlock), ranges (ranges), nodes' side (core.keeping).
+  S3  Whoever holds something is told of SUSPENDED when it begins, and of LOST
+      once; what waits for an answer of a lost session ends then.
+  S4  After `close` and after a loss nothing runs on, and the client forgets
+      the session.
+  S5  A process that was forked off holds nothing.
+Elsewhere: until when it lasts (sessionlease), locks (sessionlock), ranges
+(ranges), nodes' side (core.keeping).
 """
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
-from enum import StrEnum
+import os
+from contextlib import suppress
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
+from lockcore.client.callbacks import keep_running, run_callback
 from lockcore.client.calls import call
 from lockcore.client.clock import Alarm, boot_ns
 from lockcore.client.live import unavailable
-from lockcore.client.machine import MARGIN_MS, MARGIN_SHARE
 from lockcore.client.ranges import Ranges
+from lockcore.client.sessionlease import SessionLease, SessionState
 from lockcore.client.sessionlock import SessionLock
 from lockcore.client.takeover import TakenOver, take_over
-from lockcore.core.limits import NS_PER_MS, NS_PER_S, WAIT_MS_MAX
+from lockcore.core.limits import NS_PER_MS, WAIT_MS_MAX
 from lockcore.core.operations import (
     Code,
     EndSession,
@@ -53,28 +52,20 @@ if TYPE_CHECKING:
     from lockcore.client.client import LockClient
     from lockcore.client.machine import Answer
 
-KEEP_SHARE: Final = 3
-"""A keep-alive when a third of the lease has gone: two more fit in."""
+__all__ = ["Session", "SessionState"]
+
 END_MS: Final = 2_000
 WAIT_ATTEMPT_MS: Final = 30_000
 """A place in a queue is asked after again so often, should an answer have been lost."""
+LAPSED_TEXT: Final = "its lease ended before a keep-alive was answered"
 
 log = logging.getLogger(__name__)
-_running: Final[set[asyncio.Task[Any]]] = set()
-
-
-class SessionState(StrEnum):
-    """What a program may rely on."""
-
-    CONNECTED = "connected"
-    SUSPENDED = "suspended"  # no answer for a while: what is held is held until `held_until_ns`, and perhaps not longer
-    LOST = "lost"
 
 
 class Held(Protocol):
     """What is told when the session is lost."""
 
-    def session_lost(self, reason: str) -> None: ...  # noqa: D102
+    def session_lost(self, reason: str) -> None: ...
 
 
 class Session:
@@ -93,16 +84,19 @@ class Session:
         self.client = client
         self.label = label
         self.ttl_ms = ttl_ms
+        self.undoing: dict[asyncio.Task[None], tuple[str, str]] = {}
         self._on_state = on_state
         self._proof: SessionProof | None = None
-        self._until_ns = 0
-        self._asked_ns = 0
-        self._over = ""
+        self._lease = SessionLease(ttl_ms)
         self._told = SessionState.CONNECTED
         self._ops = count(1)
         self._held: dict[Held, None] = {}
+        self._asking: set[asyncio.Timeout] = set()
+        self._opening = False
         self._keeper: asyncio.Task[None] | None = None
+        self._nudge = asyncio.Event()
         self._alarm: Alarm | None = None
+        self._pid = os.getpid()
 
     def __repr__(self) -> str:
         return f"<Session {self.label!r} {self.state.value if self._proof else 'new'}>"
@@ -127,17 +121,13 @@ class Session:
 
     @property
     def state(self) -> SessionState:
-        """Say what may be relied on at this very moment (S1)."""
-        now_ns = boot_ns()
-        if self._over or (self._proof is not None and now_ns >= self._until_ns):
-            return SessionState.LOST
-        late_ns = self._asked_ns + 2 * self._period_ns
-        return SessionState.SUSPENDED if self._proof is not None and now_ns >= late_ns else SessionState.CONNECTED
+        """Say what may be relied on at this very moment."""
+        return SessionState.LOST if os.getpid() != self._pid else self._lease.state(boot_ns())
 
     @property
     def held_until_ns(self) -> int:
         """Until when, on CLOCK_BOOTTIME, all is held unless a keep-alive is answered; 0 when lost."""
-        return 0 if self._over else self._until_ns
+        return 0 if self.state is SessionState.LOST else self._lease.until_ns
 
     @property
     def is_alive(self) -> bool:
@@ -145,8 +135,9 @@ class Session:
         return self._proof is not None and self.state is not SessionState.LOST
 
     @property
-    def _period_ns(self) -> int:
-        return self.ttl_ms * NS_PER_MS // KEEP_SHARE
+    def loss_reason(self) -> str:
+        """Why it is over, for people; empty while it is not."""
+        return self._lease.over
 
     # --- opening and closing --------------------------------------------------------------------
 
@@ -156,30 +147,34 @@ class Session:
         Raises:
             ClusterUnavailable: no node settled it in time.
             SessionLost: the proof of the old one is wrong.
+            LockError: it was opened before, or its client is closed.
         """
-        answer = await self.ask(OpenSession(self.label, self.ttl_ms, again), self.client.timeout_ms)
+        self.client.refuse_if_closed()
+        if self._opening:
+            raise LockError("this session was opened before; ask the client for a new one")
+        self._opening = True
+        answer = await self._call(OpenSession(self.label, self.ttl_ms, again), self.client.timeout_ms)
         if not isinstance(answer.result, SessionIs):
+            self._opening = False
             raise self.error_of(answer)
-        self._proof = answer.result.session
-        self._extend(answer.sent_ns)
         self.client.adopt_session(self)
-        self._keeper = asyncio.get_running_loop().create_task(self._keep())
+        self._proof = answer.result.session
+        self.client.pool.on_silence.add(self._fall_silent)
+        self._extend(answer.sent_ns)
+        self._keeper = keep_running(self._keep())
         return self
 
     async def close(self) -> None:
         """End it: everything it holds is released at once, every place in a queue is left."""
+        proof, alive = self._proof, self.is_alive
+        self._told = SessionState.LOST  # it is no loss: nobody is told
+        self._held.clear()
+        self._finish("it was closed")
         if self._keeper is not None:
-            self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
-            self._keeper = None
-        if self._alarm is not None:
-            self._alarm.cancel()
-        if self._proof is not None and not self._over:
-            self._over = "it was closed"
-            await self.ask(EndSession(self._proof), END_MS)
-        self.client.forget_session(self)
-        for held in list(self._held):
-            self.forget(held)
+        if alive and proof is not None:
+            await self._call(EndSession(proof), END_MS)
+        await asyncio.gather(*self.undoing, return_exceptions=True)
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -223,18 +218,60 @@ class Session:
         return next(self._ops)
 
     async def ask(self, operation: Operation, timeout_ms: int | None, *, waits: bool = False) -> Answer:
-        """Ask until it is settled or the time is up; None: as long as the session lives."""
+        """Ask until it is settled or the time is up; None: as long as the session lives.
+
+        Raises:
+            SessionLost: the session was over before, or ended meanwhile.
+            LockError: the client is closed, or it was another process that opened the session.
+        """
+        if os.getpid() != self._pid:
+            raise LockError("this session belongs to the process that forked this one; open another here")
+        self.refuse_if_over()
+        self.client.refuse_if_closed()
+        try:
+            async with asyncio.timeout(None) as until_the_end:
+                self._asking.add(until_the_end)
+                try:
+                    return await self._call(operation, timeout_ms, waits=waits)
+                finally:
+                    self._asking.discard(until_the_end)
+        except TimeoutError:
+            raise self._lost_error() from None
+
+    async def _call(self, operation: Operation, timeout_ms: int | None, *, waits: bool = False) -> Answer:
         timeout_ns = (WAIT_MS_MAX if timeout_ms is None else timeout_ms) * NS_PER_MS
         route = self.client.route(operation.key or (self._proof.id if self._proof else self.label))
         attempt = {"attempt_ms": WAIT_ATTEMPT_MS} if waits else {}
         return await call(self.client.pool, route, operation, boot_ns() + timeout_ns, **attempt)
 
+    def undo(self, operation: Operation, lock_owner: str = "") -> asyncio.Task[None]:
+        """Ask in the background until it is settled or the session is over: nobody is to hold what nobody wants."""
+        task = keep_running(self._undo(operation))
+        self.undoing[task] = (operation.key, lock_owner)
+        task.add_done_callback(self.undoing.pop)
+        return task
+
+    async def _undo(self, operation: Operation) -> None:
+        with suppress(LockError):
+            await self.ask(operation, None)
+
+    def refuse_if_over(self) -> None:
+        """Raise SessionLost where nothing is held through it any more."""
+        if self.state is SessionState.LOST:
+            self._look()
+            raise self._lost_error()
+
+    def _lost_error(self) -> SessionLost:
+        return SessionLost(f"the session {self.label!r} is over: {self._lease.over}; open another")
+
     def error_of(self, answer: Answer) -> LockError:
         """Return the error for an answer that is not what was hoped for; note a loss."""
         result = answer.result
         if isinstance(result, Refused) and result.code is Code.SESSION_LOST:
+            if self._proof is None:
+                return SessionLost(result.text)
             self._lose(result.text)
-            return SessionLost(f"the session {self.label!r} is over: {result.text}")
+            return self._lost_error()
         if isinstance(result, Refused):
             return LockError(result.text)
         return unavailable(answer.text)
@@ -252,72 +289,70 @@ class Session:
     # --- keeping it alive ----------------------------------------------------------------------------------
 
     async def _keep(self) -> None:
-        while not self._over:
-            due_ns = self._asked_ns + self._period_ns
-            await asyncio.sleep(max(0.0, (due_ns - boot_ns()) / NS_PER_S))
-            left_ms = max(1, (self._until_ns - boot_ns()) // NS_PER_MS)
-            answer = await self.ask(KeepAlive(self.proof, self.ttl_ms, self.label), left_ms)
-            if isinstance(answer.result, SessionIs) and answer.sent_ns < self._until_ns and not self._late():
+        while not self._lease.over:
+            alarm = self.client.timers.call_at(self._lease.due_ns, self._nudge.set)
+            await self._nudge.wait()
+            alarm.cancel()
+            self._nudge.clear()
+            if boot_ns() < self._lease.due_ns:
+                continue
+            left_ms = max(1, (self._lease.until_ns - boot_ns()) // NS_PER_MS)
+            answer = await self._call(KeepAlive(self.proof, self.ttl_ms, self.label), left_ms)
+            if isinstance(answer.result, SessionIs):
                 self._extend(answer.sent_ns)
-            elif isinstance(answer.result, Refused) or self._late():
-                text = answer.result.text if isinstance(answer.result, Refused) else answer.text
-                self._lose(text or "its lease ended before a keep-alive was answered")
-
-    def _late(self) -> bool:
-        return boot_ns() >= self._until_ns
+            elif isinstance(answer.result, Refused):
+                self._lose(answer.result.text)
+            else:
+                self._look()
 
     def _extend(self, sent_ns: int) -> None:
-        margin_ns = MARGIN_MS * NS_PER_MS + self.ttl_ms * NS_PER_MS // MARGIN_SHARE
-        self._until_ns = max(self._until_ns, sent_ns + self.ttl_ms * NS_PER_MS - margin_ns)
-        self._asked_ns = max(self._asked_ns, sent_ns)
+        self._lease.extend(sent_ns, boot_ns())
+        self._look()
+
+    def _fall_silent(self) -> None:
+        """Ask at once whether anybody is there: the last stream has broken."""
+        self._lease.fall_silent(boot_ns())
+        self._nudge.set()
         self._look()
 
     def _look(self) -> None:
         """Tell a change of state, and look again when the next one may come (S3)."""
-        state = self.state
+        now_ns = boot_ns()
+        state = self._lease.state(now_ns)
+        if state is SessionState.LOST:
+            self._lose(LAPSED_TEXT)
+            return
         if state is not self._told:
             self._told = state
             log.info("session %r is %s", self.label, state.value)
-            self._call_back()
-        if state is SessionState.LOST:
-            self._lose("its lease ended before a keep-alive was answered")
-            return
+            run_callback(self._on_state, self)
         if self._alarm is not None:
             self._alarm.cancel()
-        suspends_ns = self._asked_ns + 2 * self._period_ns
-        at_ns = self._until_ns if state is SessionState.SUSPENDED else min(suspends_ns, self._until_ns)
-        self._alarm = self.client.timers.call_at(at_ns, self._look)
+        if not self._lease.over:  # a callback may have closed it
+            self._alarm = self.client.timers.call_at(self._lease.changes_ns(now_ns), self._look)
 
     def _lose(self, reason: str) -> None:
-        if self._over:
+        """Tell everybody, once; end what waits."""
+        if self._lease.over:
             return
-        self._over = reason
+        held = list(self._held)
+        self._held.clear()
+        self._finish(reason)
+        log.info("session %r is lost: %s", self.label, reason)
         if self._told is not SessionState.LOST:
             self._told = SessionState.LOST
-            self._call_back()
-        for held in list(self._held):
-            self.forget(held)
-            held.session_lost(reason)
-
-    def _call_back(self) -> None:
-        if self._on_state is not None:
             run_callback(self._on_state, self)
+        for one in held:
+            one.session_lost(reason)
 
-
-def run_callback(callback: Callable[[Any], object], argument: object) -> None:
-    """Call a user's function; what it raises is logged and harms nothing."""
-    try:
-        outcome = callback(argument)
-        if inspect.iscoroutine(outcome):
-            task = asyncio.get_running_loop().create_task(_logged(outcome))
-            _running.add(task)
-            task.add_done_callback(_running.discard)
-    except Exception:
-        log.exception("a callback of a session failed")
-
-
-async def _logged(outcome: Any) -> None:
-    try:
-        await outcome
-    except Exception:
-        log.exception("a callback of a session failed")
+    def _finish(self, reason: str) -> None:
+        """Be over: nothing runs on (S4)."""
+        self._lease.over = self._lease.over or reason
+        if self._alarm is not None:
+            self._alarm.cancel()
+        if self._keeper is not None and self._keeper is not asyncio.current_task():
+            self._keeper.cancel()
+        for asked in list(self._asking):
+            asked.reschedule(0.0)
+        self.client.pool.on_silence.discard(self._fall_silent)
+        self.client.forget_session(self)

@@ -4,6 +4,9 @@ First come, first served: the grant is pushed to the first that waits. A
 reply that got lost costs nothing, for the operation is asked again by its
 number and answered, not done twice.
 
+Invariants
+  K1  What nobody wants any more (released, given up, cancelled) is asked to be
+      let go of until a node has said so, or the session is over.
 Elsewhere: the session's lease (session), single leases (live).
 """
 
@@ -14,19 +17,21 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from lockcore.client import check
+from lockcore.client.callbacks import run_callback
 from lockcore.client.clock import boot_ns
-from lockcore.core.limits import LOCK_DELAY_MS_MAX, NS_PER_MS
 from lockcore.core.operations import Code, Granted, Lock, Refused, Unlock
-from lockcore.errors import InvalidRequest, LockError, LockLost, NotAcquired
+from lockcore.errors import LockError, LockLost, NotAcquired
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
+    from lockcore.client.machine import Answer
     from lockcore.client.session import Session
 
-RELEASE_MS: Final = 2_000
+RELEASE_S: Final = 2.0
+"""So long a release waits for its answer; asking goes on in the background."""
 log = logging.getLogger(__name__)
 
 
@@ -59,9 +64,7 @@ class SessionLock:
         self.lost = asyncio.Event()
         self.loss_reason = ""
         self._wait_ms = check.session_wait_ms_of(wait)
-        self._delay_ms = round(lock_delay * 1_000)
-        if not 0 <= self._delay_ms <= LOCK_DELAY_MS_MAX:
-            raise InvalidRequest(f"lock_delay is 0 to {LOCK_DELAY_MS_MAX // 1_000} seconds, not {lock_delay:g}")
+        self._delay_ms = check.lock_delay_ms_of(lock_delay)
         self._on_lost = on_lost
         self._op_id = 0
         self._holds = False
@@ -84,37 +87,29 @@ class SessionLock:
         """
         if self._op_id:
             raise LockError(f"this object has had the lock {self.key!r} once; ask the session for a new one")
+        proof = self.session.proof
         self._op_id = self.session.next_op()
-        operation = Lock(
-            self.key,
-            self.session.ttl_ms,
-            self.owner,
-            "",
-            self.session.proof,
-            self._op_id,
-            self._wait_ms,
-            self._delay_ms,
-        )
-        patience_ms = self.session.client.timeout_ms
-        timeout_ms = None if self._wait_ms is None else self._wait_ms + patience_ms
+        wait_ms, patience_ms = self._wait_ms, self.session.client.timeout_ms
+        operation = Lock(self.key, self.session.ttl_ms, self.owner, "", proof, self._op_id, wait_ms, self._delay_ms)
         try:
-            answer = await self.session.ask(operation, timeout_ms, waits=self._wait_ms != 0)
-        except BaseException:
-            await self._give_up()
+            timeout_ms = None if wait_ms is None else wait_ms + patience_ms
+            answer = await self.session.ask(operation, timeout_ms, waits=wait_ms != 0)
+        except asyncio.CancelledError:
+            self._give_up()
             raise
+        if isinstance(answer.result, Granted):
+            self.session.refuse_if_over()
+            return self.adopt_grant(answer.result.generation, self._op_id)
+        self._give_up()
+        raise self._refusal(answer)
+
+    def _refusal(self, answer: Answer) -> LockError:
         result = answer.result
-        if isinstance(result, Granted):
-            self.generation, self._holds = result.generation, True
-            self.session.adopt(self)
-            if not self.session.is_alive:
-                raise self.session.error_of(answer)
-            return self
-        if isinstance(result, Refused) and result.code in {Code.HELD, Code.RECOVERING}:
-            holder = f"held by {result.owner!r}" if result.owner else f"not free ({result.text})"
-            text = f"the lock {self.key!r} is {holder}; wait longer, or try again later"
-            raise NotAcquired(text, key=self.key, owner=result.owner)
-        await self._give_up()
-        raise self.session.error_of(answer)
+        if not isinstance(result, Refused) or result.code not in {Code.HELD, Code.RECOVERING}:
+            return self.session.error_of(answer)
+        holder = f"held by {result.owner!r}" if result.owner else f"not free ({result.text})"
+        text = f"the lock {self.key!r} is {holder}; wait longer, or try again later"
+        return NotAcquired(text, key=self.key, owner=result.owner)
 
     def adopt_grant(self, generation: int, op_id: int) -> Self:
         """Be the lock that a migration brought."""
@@ -123,17 +118,18 @@ class SessionLock:
         return self
 
     async def release(self) -> None:
-        """Unlock. Never raises for a lock that is gone."""
+        """Unlock, and wait for it a while. Never raises for a lock that is gone."""
         held, self._holds = self._holds, False
         self.session.forget(self)
-        if held:
-            await self._give_up()
+        task = self._give_up() if held else None
+        if task is not None:
+            await asyncio.wait({task}, timeout=RELEASE_S)
 
-    async def _give_up(self) -> None:
-        """Want it no more, held or waiting; the session's end does it at the latest."""
-        if self.session.is_alive:
-            operation = Unlock(self.key, "", self.session.proof, self._op_id)
-            await asyncio.shield(self.session.ask(operation, RELEASE_MS))
+    def _give_up(self) -> asyncio.Task[None] | None:
+        """Let go of what this acquisition got, held or waiting (K1)."""
+        if not self.session.is_alive:
+            return None
+        return self.session.undo(Unlock(self.key, "", self.session.proof, self._op_id))
 
     def check(self) -> None:
         """Raise if the lock is not held now.
@@ -148,14 +144,11 @@ class SessionLock:
 
     def session_lost(self, reason: str) -> None:
         """Note that it is lost with its session."""
-        from lockcore.client.session import run_callback  # noqa: PLC0415 - each needs the other
-
         self._holds = False
         self.loss_reason = reason
         self.lost.set()
         log.info("lost the lock %r (generation %d) with its session: %s", self.key, self.generation, reason)
-        if self._on_lost is not None:
-            run_callback(self._on_lost, self)
+        run_callback(self._on_lost, self)
 
     async def __aenter__(self) -> Self:
         return await self.acquire()
@@ -169,6 +162,3 @@ class SessionLock:
     def held_for_ns(self) -> int:
         """How long it is held still unless the session is extended."""
         return max(0, self.session.held_until_ns - boot_ns()) if self.is_locked else 0
-
-
-__all__ = ["NS_PER_MS", "SessionLock"]

@@ -3,6 +3,8 @@
 The new session asks every node what the old one holds there, and moves it:
 each key at once, none waits for another. Whatever was moved already is
 answered from the record, so a call that failed half way is just made again.
+Then the old session is ended: its program, should it live, learns that it has
+nothing any more.
 
 Elsewhere: one key at a time (ranges.migrate), the nodes' side (core.queueing, core.ranging).
 """
@@ -18,6 +20,7 @@ from lockcore.client.route import target_of
 from lockcore.client.sessionlock import SessionLock
 from lockcore.core.operations import (
     Code,
+    EndSession,
     Granted,
     Holdings,
     How,
@@ -27,7 +30,7 @@ from lockcore.core.operations import (
     RangeLocked,
     Refused,
 )
-from lockcore.errors import ClusterUnavailable
+from lockcore.errors import ClusterUnavailable, LockError
 
 if TYPE_CHECKING:
     from lockcore.client.session import Session
@@ -51,10 +54,15 @@ async def take_over(session: Session, old: SessionProof) -> TakenOver:
     names, files = await _holdings(session, old)
     found = TakenOver()
     gate = asyncio.Semaphore(TOGETHER)
-    await asyncio.gather(
+    moves = await asyncio.gather(
         *(_move(session, old, name, found, gate) for name in sorted(names)),
         *(_move_ranges(session, old, name, found, gate) for name in sorted(files)),
+        return_exceptions=True,
     )
+    for problem in moves:
+        if isinstance(problem, BaseException):
+            raise problem
+    await session.ask(EndSession(old), session.client.timeout_ms)  # whoever still believes in it is told
     return found
 
 
@@ -75,6 +83,8 @@ async def _holdings(session: Session, old: SessionProof) -> tuple[set[str], set[
         if isinstance(answer, Holdings):
             names.update(key for key, _ in answer.locks)
             files.update(key for key, _ in answer.ranges)
+        elif isinstance(answer, Refused) and answer.code is Code.INVALID:
+            raise LockError(answer.text)
         elif not (isinstance(answer, Refused) and answer.code is Code.SESSION_LOST):
             raise ClusterUnavailable(f"{address} cannot say now what the old session holds there; try again")
     return names, files

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from lockcore.core import queueing, ranging
 from lockcore.core.events import EventKind
-from lockcore.core.keeping import LOST_TEXT, keep, known
+from lockcore.core.keeping import FORGED_TEXT, LOST_TEXT, keep, known
 from lockcore.core.limits import (
     FORWARDS_MAX,
     LEASE_MS_MAX,
@@ -184,7 +184,9 @@ def _range(state: NodeState, request: Request, operation: RangeOperation) -> Non
 
 def _list_held(state: NodeState, request: Request, operation: ListHeld) -> None:
     session = state.sessions.get(operation.session.ref)
-    if session is None or not state.mint.good(operation.session):
+    if not state.mint.good(operation.session):
+        state.refuse(request, Code.INVALID, FORGED_TEXT)
+    elif session is None:
         state.refuse(request, Code.SESSION_LOST, LOST_TEXT)
     else:
         state.answer(request, ranging.holdings(state, session))
@@ -343,7 +345,10 @@ def overdue(state: NodeState, request: Request) -> None:
     """Answer a request whose time is up; take back a grant nobody heard of."""
     if request.place is not None and state.desk.queued.get(request.place) is request:
         state.desk.forget(request)
-        state.refuse(request, Code.WAITING, queueing.WAITING_TEXT)
+        if state.with_backup(request.place[0]):
+            state.refuse(request, Code.WAITING, queueing.WAITING_TEXT)
+        else:
+            state.refuse(request, Code.TIMEOUT, "the backup does not know of the place in the queue yet; ask again")
         return
     pending = state.desk.forget(request)
     text = "no answer in time: the outcome is unknown; ask again with the same token"
@@ -351,10 +356,12 @@ def overdue(state: NodeState, request: Request) -> None:
         text = "the backup did not answer in time, so nothing is promised; retry"
         lease = state.table.get(request.key)
         in_session = getattr(request.operation, "session", None) is not None  # it will be asked for again
-        if pending.fresh and lease is not None and lease.order == pending.order and not in_session:
+        same = lease is not None and lease.generation == pending.order[0] and not lease.gone  # its queue may have changed
+        if pending.fresh and lease is not None and same and not in_session:
             pending.event = None
             state.table.release(lease)
             state.spread(lease)
+            queueing.advance(state, lease.key)
     state.refuse(request, Code.TIMEOUT, text)
 
 

@@ -10,7 +10,21 @@ from typing import TYPE_CHECKING, Any, Self
 
 import grpc
 
-from lockcore.core.operations import Granted, Released, Unlock
+from lockcore.core.operations import (
+    ClearRange,
+    EndSession,
+    Granted,
+    HeldRange,
+    KeepAlive,
+    OpenSession,
+    RangeLocked,
+    Released,
+    SessionEnded,
+    SessionIs,
+    SessionProof,
+    SetRange,
+    Unlock,
+)
 from lockcore.core.view import Member, View
 from lockcore.wire.codec import ViewState, decode_client_batch, encode_server_batch
 from lockcore.wire.methods import LOCKS
@@ -21,13 +35,24 @@ if TYPE_CHECKING:
     from lockcore.core.operations import Operation, Refused, Result
     from lockcore.wire.codec import Call
 
-WAIT_S = 10.0
+WAIT_S = 30.0
+PROOF = SessionProof("s1", 1, "secret")
 
 
 def generous(operation: Operation) -> Result | None:
     """Answer that every wish is granted."""
-    if isinstance(operation, Unlock):
-        return Released()
+    match operation:
+        case Unlock() | ClearRange():
+            return Released()
+        case OpenSession(ttl_ms=ttl_ms):
+            return SessionIs(PROOF, ttl_ms)
+        case KeepAlive(session=proof, ttl_ms=ttl_ms):
+            return SessionIs(proof, ttl_ms)
+        case EndSession():
+            return SessionEnded()
+        case SetRange():
+            owner, kind, start, length = operation.lock_owner, operation.kind, operation.start, operation.length
+            return RangeLocked(PROOF.id, (HeldRange(PROOF.id, "me", owner, kind, start, length, 7),))
     return Granted(f"token of {operation.key}", getattr(operation, "owner", ""), 7, 1, getattr(operation, "ttl_ms", 0))
 
 
