@@ -8,6 +8,7 @@ Invariants
   X1  An extension is acknowledged only when every living member has it.
   X2  Where one member knows that a session is over, it is over everywhere,
       and no extension of it is acknowledged.
+  X3  Who has not been told of all sessions yet says of none that it is over.
 Elsewhere: what a session is (sessions), what becomes of its locks (queueing).
 """
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from lockcore.core.state import NodeState
 
 LOST_TEXT: Final = "this session has ended: open another, and ask again for what is needed"
+UNHEARD_TEXT: Final = "this node has just come, and is still being told which sessions there are; retry"
 FORGED_TEXT: Final = "the secret is not that of this session; show what opening it returned"
 
 
@@ -52,7 +54,7 @@ def keep(state: NodeState, request: Request) -> None:
         case KeepAlive(proof):
             session = known(state, proof) or _take_back(state, request.operation)
             if session is None:
-                state.refuse(request, Code.SESSION_LOST, LOST_TEXT)
+                refuse_lost(state, request, proof)
             else:
                 state.sessions.extend(session, state.now.boot_ns)
                 _spread(state, session, request)
@@ -66,6 +68,15 @@ def known(state: NodeState, proof: SessionProof) -> Session | None:
     if session is None or not state.mint.good(proof) or not session.alive(state.now.boot_ns):
         return None
     return session
+
+
+def refuse_lost(state: NodeState, request: Request, proof: SessionProof | None) -> None:
+    """Say that a session is over, or that this node cannot know yet: it has not heard of all (X3)."""
+    unheard = proof is not None and state.sessions.get(proof.ref) is None and state.mint.good(proof)
+    if unheard and state.handover.acquiring():
+        state.refuse(request, Code.HANDOFF, UNHEARD_TEXT)
+    else:
+        state.refuse(request, Code.SESSION_LOST, LOST_TEXT)
 
 
 def _open(state: NodeState, request: Request, wanted: OpenSession) -> None:
@@ -105,7 +116,7 @@ def _take_back(state: NodeState, wanted: KeepAlive) -> Session | None:
 def _end(state: NodeState, request: Request, proof: SessionProof) -> None:
     session = state.sessions.get(proof.ref)
     if session is None or not state.mint.good(proof):
-        state.refuse(request, Code.SESSION_LOST, LOST_TEXT)
+        refuse_lost(state, request, proof)
         return
     if not session.ended:
         state.sessions.end(session, state.now.boot_ns)

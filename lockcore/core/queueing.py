@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from lockcore.core import ranging
 from lockcore.core.events import EventKind
-from lockcore.core.keeping import LOST_TEXT, known, speaks_for, tell
+from lockcore.core.keeping import LOST_TEXT, known, refuse_lost, speaks_for, tell
 from lockcore.core.leases import Lease, Waiter
 from lockcore.core.limits import LOCKS_MAX, NS_PER_MS, PENDING_MAX, SESSION_KEYS_MAX, WAITERS_MAX
 from lockcore.core.messages import (
@@ -52,7 +52,7 @@ def lock(state: NodeState, request: Request, operation: Lock, lease: Lease | Non
     """Acquire in a session, or answer a repetition; the caller has asked who is primary and ready."""
     session = known(state, operation.session) if operation.session else None
     if session is None:
-        state.refuse(request, Code.SESSION_LOST, LOST_TEXT)
+        refuse_lost(state, request, operation.session)
     elif not _repeated(state, request, session, operation.op_id, lease):
         _acquire(state, request, session, operation, lease)
 
@@ -158,7 +158,7 @@ def unlock(state: NodeState, request: Request, operation: Unlock, lease: Lease |
     """Release what an acquisition got, or leave the queue; harmless when it is over already."""
     session = known(state, operation.session) if operation.session else None
     if session is None:
-        state.refuse(request, Code.SESSION_LOST, LOST_TEXT)
+        refuse_lost(state, request, operation.session)
         return
     before = None if lease is None else lease.answered(session.ref, operation.op_id)
     mine = operation.op_id == 0 or (before is not None and lease is not None and before.generation == lease.generation)
@@ -306,7 +306,7 @@ def move(state: NodeState, request: Request, operation: Move, lease: Lease | Non
     session = known(state, operation.session)
     old = state.sessions.get(operation.old.ref)
     if session is None:
-        state.refuse(request, Code.SESSION_LOST, LOST_TEXT)
+        refuse_lost(state, request, operation.session)
     elif not state.mint.good(operation.old):
         text = "the old session's secret does not prove that it is yours; show what opening it returned"
         state.refuse(request, Code.INVALID, text)

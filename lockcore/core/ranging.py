@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from lockcore.core import rangerecords as rr
 from lockcore.core.events import Event, EventKind
-from lockcore.core.keeping import LOST_TEXT, known
+from lockcore.core.keeping import known, refuse_lost
 from lockcore.core.limits import FILES_MAX, NS_PER_MS, PENDING_MAX, SESSION_KEYS_MAX
 from lockcore.core.messages import (
     ClearRange,
@@ -72,7 +72,7 @@ def serve_range(state: NodeState, request: Request, operation: RangeOperation) -
     session = known(state, operation.session)
     file = state.files.get(id_of(operation.key))
     if session is None:
-        state.refuse(request, Code.SESSION_LOST, LOST_TEXT)
+        refuse_lost(state, request, operation.session)
     elif isinstance(operation, FindConflict):
         _find_conflict(state, request, operation, file)
     elif _full(state, session, file):

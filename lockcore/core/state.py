@@ -38,7 +38,7 @@ from lockcore.core.messages import (
     SendPeer,
 )
 from lockcore.core.outbox import Part, PeerLink
-from lockcore.core.rangefiles import FileTable, RangeFile, is_file
+from lockcore.core.rangefiles import FileTable, RangeFile, is_file, place_of
 from lockcore.core.reach import Reach
 from lockcore.core.requests import Desk, Pending, Request
 from lockcore.core.sessions import SessionMint, SessionTable
@@ -274,6 +274,13 @@ class NodeState:
                 self.commit(lease.key, lease.order)  # alone: nobody to wait for
         elif primary is not None and primary in self.links:
             self.links[primary].put(lease.key, Part.TRANSFER, urgent=urgent)
+
+    def with_backup(self, key: str) -> bool:
+        """Say whether the backup has the newest state of a key, or none is to have it."""
+        _, backup = self.owners_at(place_of(key))
+        link = self.links.get(backup) if backup else None
+        alone = backup is None or self.config.durability == "async"
+        return alone or (link is not None and not link.queued(key, Part.REPLICA))
 
     def commit(self, key: str, order: tuple[int, int], moved_to: str = "") -> None:
         """Acknowledge what the pair now has, oldest first (N2, E1)."""

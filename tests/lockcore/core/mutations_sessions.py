@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lockcore.core import keeping, queueing, ranging, sessions, views
 from lockcore.core.events import EventKind
 from lockcore.core.leases import LeaseTable
-from lockcore.core.messages import Outcome
+from lockcore.core.messages import Code, Outcome
 from lockcore.core.rangefiles import FileTable, RangeFile, id_of
 from lockcore.core.sessions import SessionMint, SessionTable
 
@@ -81,6 +81,16 @@ def hear_no_objection(patch: pytest.MonkeyPatch) -> None:
         told(state, type(item)(item.ref, item.stamp, Outcome.ACCEPTED), peer)
 
     patch.setattr(keeping, "told", deaf)
+
+
+def say_over_too_soon(patch: pytest.MonkeyPatch) -> None:
+    """X3: whom a node does not know, there is not."""
+
+    def refuse(state: NodeState, request: Request, _proof: SessionProof | None) -> None:
+        state.refuse(request, Code.SESSION_LOST, keeping.LOST_TEXT)
+
+    for module in (keeping, queueing, ranging):
+        patch.setattr(module, "refuse_lost", refuse)
 
 
 def grant_past_the_queue(patch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,7 @@ from tests.lockcore.core import (
     test_node,
     test_outbox,
     test_queueing,
+    test_queueing_faults,
     test_rangefiles,
     test_ranging,
     test_reach,
@@ -187,6 +188,11 @@ ROWS = (
         ("a bench", "b:2"),
     ),
     Row("X2", ms.hear_no_objection, test_keeping.test_where_one_member_knows_better_the_session_is_over, ("a bench",)),
+    Row(
+        "X3",
+        ms.say_over_too_soon,
+        test_queueing_faults.test_a_newcomer_says_of_no_session_that_it_is_over_before_it_was_told_of_all,
+    ),
     Row(
         "U1", ms.grant_past_the_queue, test_queueing.test_nobody_passes_a_queue_neither_with_a_session_nor_with_a_token
     ),

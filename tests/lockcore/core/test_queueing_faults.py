@@ -1,0 +1,60 @@
+"""What went wrong with sessions under faults, each as small as it can be: found by the simulator."""
+
+from __future__ import annotations
+
+from lockcore.core.messages import Code, KeepAlive, Lock, OpenSession, Refused, SessionIs, SessionProof
+from tests.lockcore.core.bench import Bench, granted, refused
+
+TTL_MS = 20_000
+
+
+def opened(bench: Bench, label: str = "ada") -> SessionProof:
+    """Open a session that everybody accepts."""
+    result = bench.ask(OpenSession(label, TTL_MS))
+    assert isinstance(result, SessionIs), result
+    return result.session
+
+
+def waits(bench: Bench, proof: SessionProof, key: str, op_id: int, timeout_ms: int = 300) -> int:
+    """Queue for a lock."""
+    return bench.call(Lock(key, 5_000, "ada", "", proof, op_id, wait_ms=None), timeout_ms=timeout_ms)
+
+
+def test_a_newcomer_says_of_no_session_that_it_is_over_before_it_was_told_of_all() -> None:
+    """Its client would give up all that it holds, for a node that does not know yet."""
+    proof = opened(Bench(peers=("b:2", "c:3")).settle())
+    newcomer = Bench("d:4", ("b:2", "c:3"))
+    newcomer.view()
+    newcomer.seal("b:2")
+    assert refused(newcomer.ask(KeepAlive(proof, TTL_MS))).code is Code.HANDOFF
+    newcomer.seal("c:3")
+    assert refused(newcomer.ask(KeepAlive(proof, TTL_MS))).code is Code.SESSION_LOST
+
+
+def test_a_grant_that_was_never_confirmed_is_taken_back_though_somebody_queued_behind_it() -> None:
+    """W18: the place in the queue changes the state of the lock, but not whose it is."""
+    bench = Bench().settle()
+    key, proof = bench.key("a:1"), opened(bench)
+    call = bench.call(Lock(key, 5_000, "bob"), timeout_ms=300)
+    waiting = waits(bench, proof, key, 1, timeout_ms=5_000)
+    bench.wait(300)
+    assert refused(bench.answers[call]).code is Code.TIMEOUT
+    bench.take_in_all()
+    assert granted(bench.answers.get(waiting)).owner == "ada"
+
+
+def test_a_place_is_promised_only_when_the_backup_knows_of_it() -> None:
+    """With a primary that dies alone with it, the place would be lost, and whoever asks later would be first."""
+    bench = Bench().settle()
+    key, proof = bench.key("a:1"), opened(bench)
+    granted(bench.acquire(key, "bob", ttl_ms=TTL_MS))
+    assert answer_to_a_wait(bench, proof, key).code is Code.TIMEOUT
+    bench.take_in_all()
+    assert answer_to_a_wait(bench, proof, key).code is Code.WAITING
+
+
+def answer_to_a_wait(bench: Bench, proof: SessionProof, key: str) -> Refused:
+    """Ask for a lock that is held, and run into the deadline."""
+    call = waits(bench, proof, key, 7)
+    bench.wait(300)
+    return refused(bench.answers[call])
