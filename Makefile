@@ -56,7 +56,8 @@ test: install browser  ## Run every test, and simulate for SIM_SECONDS=60, WORKE
 sim: install  ## Simulate clusters under random faults: SEEDS=1000 FIRST=0 JOBS=1, or one of them: SEED=17
 	$(BIN)/python -m lockcore.testing.campaign --jobs $(JOBS) $(if $(SEED),--seeds 1 --first $(SEED),--seeds $(SEEDS) --first $(FIRST))
 	$(BIN)/python -m lockcore.testing.campaign --jobs $(JOBS) --single $(if $(SEED),--seeds 1 --first $(SEED),--seeds $$(( $(SEEDS) / 4 )) --first $(FIRST))
-	$(if $(SEED),,$(BIN)/python -m lockcore.testing.exhaust --states $$(( $(SEEDS) * 20 )))
+	$(if $(SEED),,$(BIN)/python -m lockcore.testing.exhaust --states $$(( $(SEEDS) * 2 )))
+	$(if $(SEED),,$(BIN)/python -m lockcore.testing.exhaust --postponed 0)
 
 SECONDS ?= 60
 chaos: install  ## Break a real cluster and judge it: SECONDS=60 or TRIALS=20 of each kind, SEED=1 NODES=3, OUT=an empty folder

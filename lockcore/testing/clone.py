@@ -23,6 +23,23 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ATOMS = frozenset({int, float, str, bytes, bool, type(None)})
+MOMENT_NS = 300_000_000
+UNSEEN = frozenset(
+    {
+        "token",
+        "_deadlines",
+        "_heap",
+        "reach",
+        "lease",
+        "now",
+        "out",
+        "operations",
+        "renewals",
+        "gauges",
+        "floor",
+        "config",
+    }
+)
 SHARED = (Enum, View, HashRing, Region, TokenMint)
 
 
@@ -31,9 +48,13 @@ def clone(thing: T) -> T:
     return _clone(thing, {})  # type: ignore[no-any-return]
 
 
-def frozen(thing: Any) -> int:
-    """Return a fingerprint: equal for states that behave alike."""
-    return hash(_frozen(thing))
+def frozen(thing: Any, now_ns: int = 0) -> int:
+    """Return a fingerprint: equal for states that behave alike where nothing expires.
+
+    Times are left out, but for how many moments a repetition is still away;
+    and what only observers see. A token says no more than its (generation, seq).
+    """
+    return hash(_frozen(thing, now_ns))
 
 
 def _clone(thing: Any, known: dict[int, Any]) -> Any:
@@ -78,7 +99,7 @@ def _is_frozen(kind: type) -> bool:
     return parameters is not None and bool(parameters.frozen)
 
 
-def _frozen(thing: Any) -> Any:  # noqa: PLR0911 - a case for each kind of thing
+def _frozen(thing: Any, now_ns: int) -> Any:  # noqa: PLR0911 - a case for each kind of thing
     kind = type(thing)
     if kind in ATOMS:
         return thing
@@ -88,14 +109,16 @@ def _frozen(thing: Any) -> Any:  # noqa: PLR0911 - a case for each kind of thing
         return thing.name
     if isinstance(thing, Region):
         return thing.intervals
-    if isinstance(thing, HashRing | TokenMint):
+    if isinstance(thing, HashRing | TokenMint | count):
         return None
-    if isinstance(thing, count):
-        return repr(thing)
     if kind in (list, tuple):
-        return tuple(_frozen(item) for item in thing)
+        return tuple(_frozen(item, now_ns) for item in thing)
     if kind is dict:
-        return tuple((_frozen(k), _frozen(v)) for k, v in thing.items())
+        return tuple((_frozen(k, now_ns), _frozen(v, now_ns)) for k, v in thing.items())
     if kind is set:
-        return frozenset(_frozen(item) for item in thing)
-    return kind.__name__, tuple((name, _frozen(value)) for name, value in _attributes(thing))
+        return frozenset(_frozen(item, now_ns) for item in thing)
+    return kind.__name__, tuple(
+        -((now_ns - value) // MOMENT_NS) if name == "retry_at_ns" else _frozen(value, now_ns)
+        for name, value in _attributes(thing)
+        if name not in UNSEEN and not (name.endswith("_ns") and name != "retry_at_ns")
+    )

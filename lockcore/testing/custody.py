@@ -9,7 +9,7 @@ I14, a lock has one keeper, who knows everything
   - A holder who shows its newest token to the node that keeps its lock is
     neither sent on nor refused there, also in a handover (DESIGN 6).
   - Who grants, promotes or re-admits a lock knows every acknowledged state of
-    it that a living member of the same view knows.
+    it that a living member of the same view has, while somebody may hold it.
   - A fresh grant is told of in the view in which it was decided, or by who is
     primary still (P3).
 
@@ -27,7 +27,6 @@ from lockcore.core.limits import NS_PER_MS
 from lockcore.core.messages import (
     ClientCall,
     Code,
-    FindOwner,
     Forward,
     ForwardReply,
     FromPeer,
@@ -38,6 +37,7 @@ from lockcore.core.messages import (
     Refused,
     Reply,
     SendPeer,
+    Unlock,
 )
 from lockcore.testing.record import Act, Deed, Violation
 
@@ -92,10 +92,10 @@ class Custody:
         bench.asked[question] = operation
         if isinstance(given, ClientCall):
             bench.own.add(operation)
-        if isinstance(operation, Lock) and not operation.token:
+        if isinstance(operation, Lock) and not operation.token and operation.session is None:
             due_ns = node.clock.boot(self.stage.now_ns) + timeout_ms * NS_PER_MS
             bench.due_ns[operation.owner] = max(due_ns, bench.due_ns.get(operation.owner, 0))
-        elif not isinstance(operation, FindOwner) and left_ns > SLACK_NS and self._keeps(node, operation):
+        elif isinstance(operation, Lock | Unlock) and left_ns > SLACK_NS and self._keeps(node, operation):
             self._shown = question, operation
 
     def see(self, node: SimNode, effects: list[NodeEffect]) -> None:
@@ -135,7 +135,7 @@ class Custody:
             lease = other.core._state.table.get(key)  # noqa: SLF001 - a witness, no part of the rules
             if lease is None or not theirs.is_up(other.core.member):
                 continue
-            if lease.order >= newest.order and other.clock.boot(self.stage.now_ns) < lease.expires_ns:
+            if lease.order >= newest.order and lease.live(other.clock.boot(self.stage.now_ns)):
                 text = f"it took over {order}, and {other.address} of the same view knows {newest.order}"
                 self._accuse("I14", node, key, text)
                 return
@@ -176,7 +176,8 @@ class Custody:
         if self._shown is not None and self._shown[0] == question and result.code in SEND_AWAY:
             self._accuse("I14", node, operation.key, f"it keeps the lock, and refused its holder: {result.code}")
         over = result.code in (Code.TIMEOUT, Code.HANDOFF)  # HELD, say, answers a request that was doubled
-        if over and isinstance(operation, Lock) and operation.owner in bench.granted and not operation.token:
+        fresh = isinstance(operation, Lock) and operation.session is None and not operation.token  # others ask again
+        if over and fresh and isinstance(operation, Lock) and operation.owner in bench.granted:
             lease = node.core._state.table.get(operation.key)  # noqa: SLF001 - a witness, no part of the rules
             held = lease is not None and lease.owner == operation.owner and lease.serving
             if held and lease is not None and lease.live(node.clock.boot(self.stage.now_ns)):

@@ -42,7 +42,8 @@ class Membership:
     view: View | None = None
     _heard_ns: dict[MemberId, int] = field(default_factory=dict)
     _settled: dict[MemberId, int] = field(default_factory=dict)
-    _proved: dict[MemberId, tuple[int, int]] = field(default_factory=dict)
+    _beats_ns: dict[MemberId, dict[int, int]] = field(default_factory=dict)
+    _proved_ns: dict[MemberId, int] = field(default_factory=dict)
     _apart_ns: dict[MemberId, int] = field(default_factory=dict)
     _leaving: set[MemberId] = field(default_factory=set)
     _began_ns: int = 0
@@ -53,7 +54,8 @@ class Membership:
         """Look at a master that starts. It has heard nobody yet."""
         self._began_ns = self._now_ns = now_ns
         self._heard_ns.clear()
-        self._proved.clear()
+        self._beats_ns.clear()
+        self._proved_ns.clear()
         self._apart_ns.clear()
         self._exempt = not remembers
 
@@ -63,8 +65,9 @@ class Membership:
         match given:
             case FromNode(_, Heartbeat() as beat):
                 self._heard_ns[beat.member] = now_ns
-                if beat.acked != self._proved.get(beat.member, (-1, 0))[0]:
-                    self._proved[beat.member] = (beat.acked, now_ns)
+                heard_ns = self._beats_ns.setdefault(beat.member, {})
+                heard_ns[beat.number] = now_ns
+                self._proved_ns[beat.member] = heard_ns.get(beat.acked, self._proved_ns.get(beat.member, 0))
                 for other in beat.unreached:
                     self._apart_ns[beat.member] = self._apart_ns[other.member] = now_ns
                 if beat.settled:
@@ -112,11 +115,10 @@ class Membership:
         return self._now_ns - last_ns >= self.node_lease_ms * NS_PER_MS
 
     def _is_cut_off(self, member: MemberId) -> bool:
-        """Say whether it does not hear the master, or not all others."""
-        proved_ns = max(self._proved.get(member, (0, 0))[1], self._began_ns)
-        lease_ns = self.node_lease_ms * NS_PER_MS
+        """Say whether it does not hear the master, as far as its heartbeats say, or not all others."""
         apart_ns = self._apart_ns.get(member)
-        return self._now_ns - proved_ns >= lease_ns or (apart_ns is not None and self._now_ns - apart_ns < lease_ns)
+        apart = apart_ns is not None and self._now_ns - apart_ns < self.node_lease_ms * NS_PER_MS
+        return apart or self._is_over(self._proved_ns, member)
 
     def _accuse(self, text: str) -> None:
         number = self.view.number if self.view else 0
