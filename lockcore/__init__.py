@@ -20,8 +20,17 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from lockcore.core.operations import SessionProof
 from lockcore.core.ring import HashRing
-from lockcore.errors import ClusterUnavailable, InvalidRequest, LockError, LockLost, NotAcquired
+from lockcore.errors import (
+    ClusterUnavailable,
+    InvalidRequest,
+    LockError,
+    LockLost,
+    NotAcquired,
+    RangeRefused,
+    SessionLost,
+)
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -36,6 +45,9 @@ __all__ = [
     "LockError",
     "LockLost",
     "NotAcquired",
+    "RangeRefused",
+    "SessionLost",
+    "SessionProof",
     "aio",
     "connect",
 ]

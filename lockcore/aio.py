@@ -13,10 +13,28 @@ from __future__ import annotations
 
 from lockcore.client.client import LockClient
 from lockcore.client.live import LiveLock
+from lockcore.client.ranges import Ranges
 from lockcore.client.session import Session, SessionState
-from lockcore.core.operations import SessionProof
+from lockcore.client.sessionlock import SessionLock
+from lockcore.client.takeover import TakenOver
+from lockcore.core.operations import HeldRange, How, RangeLocked, SessionProof
+from lockcore.core.rangerecords import Kind
 
-__all__ = ["LiveLock", "LockClient", "Session", "SessionProof", "SessionState", "connect"]
+__all__ = [
+    "HeldRange",
+    "How",
+    "Kind",
+    "LiveLock",
+    "LockClient",
+    "RangeLocked",
+    "Ranges",
+    "Session",
+    "SessionLock",
+    "SessionProof",
+    "SessionState",
+    "TakenOver",
+    "connect",
+]
 
 
 def connect(target: str, *, timeout: float = 10.0) -> LockClient:

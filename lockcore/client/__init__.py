@@ -5,7 +5,9 @@ Asyncio first (`client.LockClient`), with a thin blocking face (`blocking`).
     machine, route, retry, check    pure: the life of a lock, where to ask, when again, what is valid
     link, pool, calls               one stream per node, all streams, one operation until it is answered
     live, client                    what users hold
-    blocking                        the same for programs without an event loop
+    sessionlease                    pure: until when a session may be relied on
+    session, sessionlock, ranges    what users hold through a session; takeover: of another session
+    blocking, blockingsession       the same for programs without an event loop (loopthread)
     run, leash, workload            what `manage.py lock` and `manage.py workload` call
 
 Elsewhere: what a node answers (lockcore.core.serving), bytes (lockcore.wire).

@@ -2,98 +2,34 @@
 
 One background thread runs one loop with one asyncio client; every method
 here hands its asyncio namesake to that loop and waits. Nothing is written
-twice: `_waits` makes the method, with the types and the text of the other.
+twice: `waits` makes the method, with the types and the text of the other.
 
-Invariants
-  T1  No callback of the user runs in the loop's thread: it may block as long
-      as it likes without a renewal being late.
-  T2  A wait that is interrupted (Ctrl-C) cancels what it waited for.
-Elsewhere: what the methods do (client, live).
+Elsewhere: the thread (loopthread), sessions (blockingsession), what the
+methods do (client, live).
 """
 
 from __future__ import annotations
 
-import asyncio
 import atexit
-import logging
-import os
 import threading
 import weakref
-from concurrent.futures import ThreadPoolExecutor
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from lockcore.client.client import LockClient
+from lockcore.client.blockingsession import Ranges, Session
+from lockcore.client.client import SESSION_TTL_S, LockClient
+from lockcore.client.loopthread import CLOSE_S, Callbacks, LoopThread, waits
 from lockcore.client.machine import LONG_TTL_S
 from lockcore.errors import LockError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
     from lockcore.client.live import LiveLock
     from lockcore.core.view import View
 
-P = ParamSpec("P")
 T = TypeVar("T")
-CLOSE_S: Final = 15.0
-
-log = logging.getLogger(__name__)
-
-
-class _LoopThread:
-    """A loop in a daemon thread."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self._pid = os.getpid()
-        self._thread = threading.Thread(target=self._run, name="lockring-client", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
-
-    def wait_for(self, work: Coroutine[Any, Any, T], timeout_s: float | None = None) -> T:
-        """Run a coroutine there and wait for what it returns (T2)."""
-        if os.getpid() != self._pid or self.loop.is_closed() or not self._thread.is_alive():
-            work.close()
-            raise LockError("this client was closed, or belongs to the process that forked this one; connect again")
-        future = asyncio.run_coroutine_threadsafe(work, self.loop)
-        try:
-            return future.result(timeout_s)
-        except BaseException:
-            future.cancel()
-            raise
-
-    def call(self, function: Callable[[], T]) -> T:
-        """Run a function there and wait for what it returns."""
-
-        async def work() -> T:
-            return function()
-
-        return self.wait_for(work())
-
-    def stop(self) -> None:
-        """End the thread."""
-        if os.getpid() == self._pid and self._thread.is_alive():
-            self.loop.call_soon_threadsafe(self.loop.stop)
-            self._thread.join(CLOSE_S)
-            if not self._thread.is_alive():
-                self.loop.close()
-
-
-def _waits(
-    method: Callable[Concatenate[LockClient, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[Client, P], T]:
-    """Make a blocking method of an asyncio one."""
-
-    @wraps(method)
-    def blocking(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self.thread.wait_for(method(self.client, *args, **kwargs))
-
-    return blocking
 
 
 class Client:
@@ -102,9 +38,9 @@ class Client:
     Made by `lockcore.connect`. `with` it, or `close` it.
     """
 
-    def __init__(self, thread: _LoopThread, client: LockClient) -> None:
+    def __init__(self, thread: LoopThread, client: LockClient) -> None:
         self.thread = thread
-        self.client = client
+        self.live = self.client = client
         self._closed = False
         _open_clients.add(self)
 
@@ -112,7 +48,7 @@ class Client:
     def connect(cls, target: str, *, timeout: float = 10.0) -> Self:
         """Connect; see `lockcore.connect`."""
         client = LockClient(target, timeout=timeout)  # checks before a thread starts
-        thread = _LoopThread()
+        thread = LoopThread()
         try:
             thread.wait_for(client.open())
         except BaseException:
@@ -120,14 +56,14 @@ class Client:
             raise
         return cls(thread, client)
 
-    owner_of = _waits(LockClient.owner_of)
-    primary_of = _waits(LockClient.primary_of)
-    backup_of = _waits(LockClient.backup_of)
-    is_mine = _waits(LockClient.is_mine)
-    acquire = _waits(LockClient.acquire)
-    renew = _waits(LockClient.renew)
-    unlock = _waits(LockClient.unlock)
-    find = _waits(LockClient.find)
+    owner_of = waits(LockClient.owner_of)
+    primary_of = waits(LockClient.primary_of)
+    backup_of = waits(LockClient.backup_of)
+    is_mine = waits(LockClient.is_mine)
+    acquire = waits(LockClient.acquire)
+    renew = waits(LockClient.renew)
+    unlock = waits(LockClient.unlock)
+    find = waits(LockClient.find)
 
     def lock(  # noqa: PLR0913 - one key and named choices
         self,
@@ -179,6 +115,23 @@ class Client:
         made.live.on_hold = made.note_hold
         return made
 
+    def session(
+        self,
+        label: str | None = None,
+        *,
+        ttl: float = SESSION_TTL_S,
+        on_state: Callable[[Session], object] | None = None,
+    ) -> Session:
+        """Return a session to be entered; see `lockcore.client.client.LockClient.session`.
+
+        Callbacks run in a thread of the session's own.
+        """
+        return Session(self.thread, self.client, label, ttl, on_state)
+
+    def ranges(self, key: str) -> Ranges:
+        """Return the byte ranges of a key, locked through a session of the client's own (opened at first need)."""
+        return Ranges(self.thread, self.thread.wait_for(self.client.ranges(key)))
+
     @property
     def view(self) -> View | None:
         """The newest view that a node has sent."""
@@ -213,10 +166,10 @@ class Lock:
 
     live: LiveLock
 
-    def __init__(self, thread: _LoopThread, on_lost: Callable[[Lock], object] | None) -> None:
+    def __init__(self, thread: LoopThread, on_lost: Callable[[Lock], object] | None) -> None:
         self._thread = thread
         self._on_lost = on_lost
-        self._caller: ThreadPoolExecutor | None = None
+        self._callbacks = Callbacks()
         self.lost = threading.Event()
 
     def __repr__(self) -> str:
@@ -236,7 +189,7 @@ class Lock:
     def release(self) -> None:
         """Unlock, and wait for it. Never raises for a lock that is gone."""
         self._thread.wait_for(self.live.release())
-        self._end_callbacks()
+        self._callbacks.end()
 
     stop = release
 
@@ -253,15 +206,14 @@ class Lock:
         try:
             self._thread.wait_for(self.live.__aexit__(kind, error, trace))
         finally:
-            self._end_callbacks()
+            self._callbacks.end()
 
-    # --- callbacks (T1) -----------------------------------------------------------------
+    # --- callbacks -----------------------------------------------------------------------
 
     def note_loss(self, _live: LiveLock) -> None:
         """Set `lost`, and tell the user; called in the loop's thread."""
         self.lost.set()
-        if self._on_lost is not None:
-            self._run(self._on_lost, self)
+        self._callbacks.run(self._on_lost, self)
 
     def note_hold(self, until_ns: int) -> None:
         """Clear `lost` again: a long-lived lock can be lost and got."""
@@ -270,23 +222,7 @@ class Lock:
 
     def elsewhere(self, callback: Callable[[T], object] | None) -> Callable[[T], object] | None:
         """Return a callback that runs the given one in the lock's own thread, in order."""
-        return None if callback is None else lambda argument: self._run(callback, argument)
-
-    def _run(self, callback: Callable[[T], object], argument: T) -> None:
-        if self._caller is None:
-            self._caller = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lockring-callback")
-        self._caller.submit(_logged, callback, argument)
-
-    def _end_callbacks(self) -> None:
-        if self._caller is not None:
-            self._caller.shutdown(wait=False)
-
-
-def _logged(callback: Callable[[T], object], argument: T) -> None:
-    try:
-        callback(argument)
-    except Exception:
-        log.exception("a callback of a lock failed")
+        return self._callbacks.elsewhere(callback)
 
 
 _open_clients: Final[weakref.WeakSet[Client]] = weakref.WeakSet()

@@ -65,7 +65,7 @@ class SessionLock:
         self.loss_reason = ""
         self._wait_ms = check.session_wait_ms_of(wait)
         self._delay_ms = check.lock_delay_ms_of(lock_delay)
-        self._on_lost = on_lost
+        self.on_lost = on_lost
         self._op_id = 0
         self._holds = False
 
@@ -148,7 +148,7 @@ class SessionLock:
         self.loss_reason = reason
         self.lost.set()
         log.info("lost the lock %r (generation %d) with its session: %s", self.key, self.generation, reason)
-        run_callback(self._on_lost, self)
+        run_callback(self.on_lost, self)
 
     async def __aenter__(self) -> Self:
         return await self.acquire()

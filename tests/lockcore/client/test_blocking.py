@@ -117,7 +117,7 @@ def test_a_short_lock_is_the_same(client: Client) -> None:
 def test_every_question_of_the_asyncio_face_is_here_too() -> None:
     """One face must not fall behind the other."""
     asked = {name for name, value in vars(LockClient).items() if callable(value) and not name.startswith("_")}
-    inner = {"open", "adopt", "forget", "route", "ask"}
+    inner = {"open", "adopt", "forget", "route", "ask", "adopt_session", "forget_session", "refuse_if_closed"}
     assert asked - inner <= set(vars(Client))
 
 
