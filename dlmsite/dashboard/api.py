@@ -1,15 +1,15 @@
-"""What can be read over HTTP: a snapshot, the history, where a key lives.
+"""What can be read over HTTP: a snapshot, the history, where a key lives, what is on it, which sessions there are.
 
 Elsewhere: what can be done (actions), the live socket (consumers).
 """
 
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from asgiref.sync import async_to_sync
 from django.http import HttpRequest, HttpResponse
 
-from dlmsite.dashboard import finding, picture
+from dlmsite.dashboard import finding, inspecting, picture
 from dlmsite.dashboard.gate import answer, json_view
 from dlmsite.dashboard.problems import Refusal
 from dlmsite.journal.models import LockEvent
@@ -31,7 +31,7 @@ def snapshot(request: HttpRequest) -> HttpResponse:
 
 @json_view("GET")
 def events(request: HttpRequest) -> HttpResponse:
-    """Return history, newest first: `before`, `limit`, `key`, `kind`, `node` narrow it.
+    """Return history, newest first: `before`, `limit`, `key`, `kind`, `node`, `session` narrow it.
 
     `next_before` is what to ask with for the page after; null on the last one.
     """
@@ -47,6 +47,8 @@ def events(request: HttpRequest) -> HttpResponse:
         rows = rows.filter(kind=kind)
     if node := request.GET.get("node", ""):
         rows = rows.filter(source=node)
+    if session := request.GET.get("session", ""):
+        rows = rows.filter(session=session)
     found = list(rows[: limit + 1])
     labels = picture.node_labels()
     return answer(
@@ -61,14 +63,42 @@ def events(request: HttpRequest) -> HttpResponse:
 def find(request: HttpRequest) -> HttpResponse:
     """Return who serves a key, by the newest view, and who holds it, by asking that node."""
     key = _key(request.GET.get("key", ""))
-    view = picture.newest_view()
-    members = view.members if view else []
-    ring = HashRing((m["address"] for m in members), down=(m["address"] for m in members if m["down"]))
-    primary, backup = ring.owners(key)
+    primary, backup = _ring().owners(key)
     if primary is None:
-        raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "No ring", "No node is up, so nobody serves this key.")
+        raise _no_ring()
     owner, generation = async_to_sync(finding.ask_owner)(primary, key)
     return answer({"primary": primary, "backup": backup, "owner": owner, "generation": picture.wide(generation)})
+
+
+@json_view("GET")
+def key(request: HttpRequest) -> HttpResponse:
+    """Return what the primary of a key decides now: holder, queue, ranges, who waits for them, and past migrations."""
+    wanted = _key(request.GET.get("key", ""))
+    primary = _ring().primary(wanted)
+    if primary is None:
+        raise _no_ring()
+    return answer(inspecting.key_of(wanted, primary))
+
+
+@json_view("GET")
+def sessions(request: HttpRequest) -> HttpResponse:
+    """Return the newest sessions and what they have, added up over the nodes that answer."""
+    del request
+    return answer(inspecting.sessions_of(m["address"] for m in _members() if not m["down"]))
+
+
+def _members() -> list[dict[str, Any]]:
+    view = picture.newest_view()
+    return list(view.members) if view else []
+
+
+def _ring() -> HashRing:
+    members = _members()
+    return HashRing((m["address"] for m in members), down=(m["address"] for m in members if m["down"]))
+
+
+def _no_ring() -> Refusal:
+    return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "No ring", "No node is up, so nobody serves this key.")
 
 
 def _key(key: str) -> str:

@@ -64,6 +64,7 @@ def event_of(row: LockEvent, labels: Mapping[str, str]) -> Json:
         "detail": row.detail,
         "ttl_ms": row.ttl_ms,
         "renewals": row.renewals,
+        "session": row.session or "",
     }
 
 
@@ -182,12 +183,12 @@ def actions() -> list[Json]:
 
 
 def held_locks() -> Iterable[list[Any]]:
-    """Yield [key, owner, generation, seq, primary address, since_ms, ttl_ms] of every held lock."""
-    fields = ("key", "owner", "generation", "seq", "node", "since_ns", "ttl_ms")
-    for key, owner, generation, seq, node, since_ns, ttl_ms in HeldLock.objects.values_list(*fields)[
+    """Yield [key, owner, generation, seq, primary address, since_ms, ttl_ms, session] of every held lock."""
+    fields = ("key", "owner", "generation", "seq", "node", "since_ns", "ttl_ms", "session")
+    for key, owner, generation, seq, node, since_ns, ttl_ms, session in HeldLock.objects.values_list(*fields)[
         :SNAPSHOT_LOCKS_MAX
     ]:
-        yield [key, owner, str(generation), str(seq), node, ms(since_ns), ttl_ms]
+        yield [key, owner, str(generation), str(seq), node, ms(since_ns), ttl_ms, session]
 
 
 def invariants_of(labels: Mapping[str, str], now_ns: int) -> Json:

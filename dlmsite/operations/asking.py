@@ -1,6 +1,6 @@
-"""Asks master and nodes how they are, and nodes to cut themselves off, over gRPC.
+"""Asks master and nodes how they are and what they decide, and nodes to cut themselves off, over gRPC.
 
-Elsewhere: who wants to know (report), who wants them cut off (holds).
+Elsewhere: who wants to know (report, dlmsite.dashboard.inspecting), who wants them cut off (holds).
 """
 
 import asyncio
@@ -9,12 +9,14 @@ from typing import Any, Final, TypeVar
 
 import grpc
 
+from lockcore.core.inspecting import KeySeen, SessionsSeen
 from lockcore.service.channels import Gate, open_channel
 from lockcore.wire.addresses import grpc_target
 from lockcore.wire.codec import NodeStatus, decode_status
 from lockcore.wire.errors import CodecError
+from lockcore.wire.inspect_codec import decode_key, decode_sessions, encode_inspect
 from lockcore.wire.master_codec import Overview, decode_overview
-from lockcore.wire.methods import ISOLATE, ISOLATED, OVERVIEW, STATUS
+from lockcore.wire.methods import INSPECT, ISOLATE, ISOLATED, OVERVIEW, SESSIONS, STATUS
 from lockcore.wire.rehearsal_codec import Isolation, decode_isolation, encode_isolation
 
 T = TypeVar("T")
@@ -30,6 +32,17 @@ async def ask_master(target: str) -> Overview | None:
 async def ask_nodes(addresses: list[str]) -> dict[str, NodeStatus | None]:
     """Return what each node says of itself; None for one that does not answer."""
     answers = await asyncio.gather(*(_ask(grpc_target(address), STATUS, decode_status) for address in addresses))
+    return dict(zip(addresses, answers, strict=True))
+
+
+async def ask_key(address: str, key: str) -> KeySeen | None:
+    """Return what a node decides about a key; None if it does not answer."""
+    return await _ask(grpc_target(address), INSPECT, decode_key, encode_inspect(key))
+
+
+async def ask_sessions(addresses: list[str]) -> dict[str, SessionsSeen | None]:
+    """Return which sessions each node knows, and what they have there; None for one that does not answer."""
+    answers = await asyncio.gather(*(_ask(grpc_target(address), SESSIONS, decode_sessions) for address in addresses))
     return dict(zip(addresses, answers, strict=True))
 
 

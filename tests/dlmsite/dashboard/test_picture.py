@@ -21,7 +21,7 @@ def test_a_snapshot_has_everything_with_wide_numbers_as_strings() -> None:
         "invariants", "events", "lag_ms",
     ]  # fmt: skip
     assert found["last_event_id"] == str(event_id)
-    assert found["locks"] == [["k", "ada", str(GENERATION), "2", ADDRESSES["n1"], 2.0, 7000]]
+    assert found["locks"] == [["k", "ada", str(GENERATION), "2", ADDRESSES["n1"], 2.0, 7000, ""]]
     assert (found["view"]["number"], found["view"]["version"], found["view"]["settled"]) == (
         str(VIEW), str(VIEW - 1), True,
     )  # fmt: skip
