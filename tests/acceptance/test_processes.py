@@ -114,6 +114,7 @@ def test_no_acknowledged_grant_is_missing_after_a_node_is_killed(running: Runnin
         os.kill(node["pid"], signal.SIGKILL)
         running.wait_settled(2)
         wait_for(lambda: set(granted) <= set(running.events("granted")), "every grant in the history")
+        wait_for(lambda: running.events("died"), "its death in the history")
     assert running.events("gap") == []
     assert len(running.events("died")) == 1
 
