@@ -173,6 +173,8 @@ def spread_all(state: NodeState) -> None:
     """Tell all members of a new view of all sessions, and wait for these members."""
     for session in state.sessions:
         _spread(state, session)
+    if not state.is_up:
+        refuse_keeping(state, "this node was marked down meanwhile: the outcome is unknown; ask another node again")
     waiting, state.keeping = state.keeping, {}
     for ref, ones in waiting.items():
         kept = state.sessions.get(ref)

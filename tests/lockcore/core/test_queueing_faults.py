@@ -58,3 +58,12 @@ def answer_to_a_wait(bench: Bench, proof: SessionProof, key: str) -> Refused:
     call = waits(bench, proof, key, 7)
     bench.wait(300)
     return refused(bench.answers[call])
+
+
+def test_who_is_marked_down_answers_for_no_session_that_others_lack() -> None:
+    """X1: without links it would have nobody to wait for."""
+    bench = Bench(peers=("b:2", "c:3")).settle()
+    call = bench.call(OpenSession("ada", TTL_MS))
+    bench.take_in("b:2")
+    bench.view(down=["a:1"])
+    assert refused(bench.answers[call]).code is Code.NOT_SERVING
