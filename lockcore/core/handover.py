@@ -42,7 +42,7 @@ class Handover:
     """One node's standing in its current view.
 
     `carried`: the view directly follows the one held before, in which this
-    node was up.
+    node was up. `informed`: this node knows every session that lives.
     """
 
     me: MemberId
@@ -53,7 +53,9 @@ class Handover:
     backup_region: Region = NOWHERE
     settled_view: int = 0
     carried: bool = False
+    informed: bool = False
     _sealed_by: set[MemberId] = field(default_factory=set)
+    _told: bool = False
     _graces: list[tuple[Region, int]] = field(default_factory=list)
     _acquiring: bool = False
 
@@ -66,7 +68,9 @@ class Handover:
         self.carried = old is not None and view.previous == old.number and old.is_up(self.me)
         mine = self.primary_region | self.backup_region
         self.complete = self.complete & mine if self.carried else NOWHERE
-        self._sealed_by = set()
+        self._sealed_by, self._told = set(), False
+        # No session is opened without those who were up: they have missed none.
+        self.informed = self.carried and self.informed
         # A grace is counted from here, where it is known: later is safer.
         self._graces = [(g.region, now_ns + g.remaining_ms * NS_PER_MS) for g in view.graces]
         self._check_seals()
@@ -83,14 +87,20 @@ class Handover:
             return
         if seal.handover:
             self._sealed_by.add(sender)
+            self._told |= seal.informed
         if seal.backup:
             self.complete |= self.view.ring.region(primary=sender.address, backup=self.me.address)
         self._check_seals()
 
     def _check_seals(self) -> None:
-        if self._sealed_by.issuperset(self.living()):
+        if self.heard_all():
             self.complete |= self.primary_region
+            self.informed |= self._told or (self.view is not None and not self.view.graces)
         self._acquiring = not self.complete.covers(self.primary_region)
+
+    def heard_all(self) -> bool:
+        """Say whether every living member has handed over: keys, and sessions before them."""
+        return self._sealed_by.issuperset(self.living())
 
     def ready(self, position: int) -> bool:
         """Say whether this node knows all about a position."""

@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from lockcore.core.events import Event, EventKind
+from lockcore.core.holding import digest
 from lockcore.core.limits import MEMBERS_MAX, SESSIONS_MAX
 from lockcore.core.messages import (
     Code,
@@ -56,6 +57,8 @@ def keep(state: NodeState, request: Request) -> None:
             if session is None:
                 refuse_lost(state, request, proof)
             else:
+                if request.operation.healed == state.view_number:
+                    session.healed = state.view_number
                 state.sessions.extend(session, state.now.boot_ns)
                 _spread(state, session, request)
         case EndSession(proof):
@@ -89,6 +92,7 @@ def _open(state: NodeState, request: Request, wanted: OpenSession) -> None:
     life = _new_incarnation(state)
     ref = SessionId(wanted.again.id if wanted.again else f"{life:x}", life)
     session = state.sessions.open(ref, wanted.label, wanted.ttl_ms, state.now.boot_ns)
+    session.healed = state.view_number  # it has nothing to lose yet
     tell(state, EventKind.OPENED, session)
     _spread(state, session, request)
 
@@ -144,7 +148,7 @@ def _answer(state: NodeState, session: Session, request: Request) -> None:
         state.refuse(request, Code.SESSION_LOST, LOST_TEXT)
         return
     else:
-        result = SessionIs(state.mint.prove(session.ref), session.ttl_ms)
+        result = SessionIs(state.mint.prove(session.ref), session.ttl_ms, digest(state, session))
     state.answer(request, result)
 
 

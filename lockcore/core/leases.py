@@ -85,6 +85,8 @@ class LeaseTable:
         self._count(lease, -1)
         lease.serving = serving
         self._count(lease, 1)
+        if lease.session is not None:
+            lease.session.tally = None
 
     def raise_floor(self, generation: int) -> None:
         """Never grant this generation, nor one below it (L2)."""
@@ -126,9 +128,11 @@ class LeaseTable:
         self._put(lease)
 
     def hold(self, lease: Lease, session: Session) -> None:
-        """Give a held lock to another session: same generation, next seq."""
+        """Give a held lock to another session: same generation, next seq, and a token that the old one has not."""
         lease.session = session
         self.touch(lease)
+        lease.confirmed_seq = lease.seq
+        lease.token = self.mint.make(lease.key, TokenClaims(lease.generation, lease.seq, 0, lease.owner))
 
     def restore(self, record: LeaseRecord, now_ns: int) -> None:
         """Put back what a key was before a change that is taken back, as a copy."""
@@ -157,21 +161,24 @@ class LeaseTable:
     def readmit(  # noqa: PLR0913, PLR0917 - what a lease is made of
         self, key: str, claims: TokenClaims, ttl_ms: int, now: Instant, tenure: int, session: Session | None = None
     ) -> Lease:
-        """Restore a lease from its holder's token, in a grace period."""
+        """Restore a lease from its holder's token, in a grace period; its queue stays."""
         self.raise_floor(claims.generation)
+        before = self._leases.get(key)
+        known_seq = before.seq if before is not None and before.generation == claims.generation else 0
         lease = Lease(
             key=key,
             position=position_of(key),
             token="",
             owner=claims.owner,
             generation=claims.generation,
-            seq=max(claims.seq + 1, tenure),
+            seq=max(claims.seq + 1, known_seq + 1, tenure),
             expires_ns=now.boot_ns + ttl_ms * NS_PER_MS,
             ttl_ms=ttl_ms,
             confirmed_seq=claims.seq,
             serving=True,
             tenure=tenure,
             session=session,
+            waiters=before.waiters if before else [],
         )
         lease.token = self._token(lease, now)
         self._put(lease)
@@ -279,6 +286,7 @@ class LeaseTable:
             self._sessions_of[lease.key] = found
             for session in found:
                 session.keys.add(lease.key)
+                session.tally = None
         self._watch(lease)
 
     def _count(self, lease: Lease, change: int) -> None:
@@ -303,6 +311,7 @@ class LeaseTable:
     def _leave_index(self, key: str) -> None:
         for session in self._sessions_of.pop(key, ()):
             session.keys.discard(key)
+            session.tally = None
 
     def _watch(self, lease: Lease) -> None:
         if lease.session is not None:

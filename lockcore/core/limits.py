@@ -84,6 +84,8 @@ FILE_DELTAS_KEPT: Final = 128
 FILE_ROWS_PER_BATCH: Final = 20_000
 """Beyond so many rows a batch is full: a megabyte or less, or one key alone."""
 LOCK_OWNER_BYTES_MAX: Final = 255
+WIPES_MAX: Final = 20_000
+"""Unlocks of ranges that a node remembers in a grace."""
 
 REQUEST_TIMEOUT_MS: Final = 5_000
 REQUEST_TIMEOUT_MS_MAX: Final = 120_000

@@ -51,6 +51,8 @@ class Shelf(Protocol):
     def table(self) -> LeaseTable: ...  # noqa: D102 - see NodeState
     @property
     def sessions(self) -> SessionTable: ...  # noqa: D102
+    @property
+    def informed(self) -> bool: ...  # noqa: D102
     def item(self, key: str) -> Lease | RangeFile | None: ...  # noqa: D102
 
 
@@ -196,7 +198,7 @@ class PeerLink:
             lsn=self._lsn,
             replicas=tuple(parts[Part.REPLICA]),
             transfers=tuple(parts[Part.TRANSFER]),
-            seal=Seal(handover, backup, shelf.table.floor) if handover or backup else None,
+            seal=Seal(handover, backup, shelf.table.floor, shelf.informed) if handover or backup else None,
             sessions=tuple(session.record(now_ns) for session in sessions),
             files=tuple(files),
         )

@@ -56,6 +56,7 @@ from typing import TYPE_CHECKING
 
 from lockcore.core.limits import RANGE_ROWS_MAX, RANGE_WAITERS_MAX
 from lockcore.core.rangechange import TOO_MANY_ROWS, Change, RangeState
+from lockcore.core.rangeheal import reassert
 from lockcore.core.rangemigrate import migrate
 from lockcore.core.rangerecords import (
     OFFSET_MAX,
@@ -66,6 +67,7 @@ from lockcore.core.rangerecords import (
     Free,
     Locked,
     RangeRecord,
+    Row,
     Span,
     Step,
     Unlocked,
@@ -79,7 +81,7 @@ from lockcore.core.waitgraph import WaitGraph
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lockcore.core.rangerecords import Migrate, Owner, Result, Row, Want
+    from lockcore.core.rangerecords import Migrate, Owner, Result, Want
 
 
 class RangeTable:
@@ -187,6 +189,17 @@ class RangeTable:
             session to itself), EAGAIN (a gap is taken), ENOLCK, EOVERFLOW.
         """
         return migrate(self._state, request, now_ns)
+
+    def reassert(self, want: Want, fence: int, *, now_ns: int) -> Step:
+        """Hold again, with its fence, what was held and then lost by its nodes (`rangeheal`).
+
+        Returns:
+            `Locked`; or `Denied`: EAGAIN (`row` has a fence as high, or higher), ENOLCK, EINVAL, EOVERFLOW.
+        """
+        span = span_of(want.start, want.length)
+        if isinstance(span, Denied):
+            return self._denied(span)
+        return reassert(self._state, Row(want.owner, want.kind, span.start, span.end, fence), now_ns)
 
     # --- waits that end otherwise --------------------------------------------------------
 

@@ -110,8 +110,8 @@ def _repeated(
     state: NodeState, request: Request, session: Session, operation: Mutating, file: RangeFile | None
 ) -> bool:
     """Answer what was asked before, or attach to its wait (Y2); say whether it was."""
-    if file is None:
-        return False
+    if file is None or (isinstance(operation, SetRange) and operation.held_fence):
+        return False  # holding again what is held changes nothing
     before = file.answered(session.ref, operation.op_id)
     if before is not None:
         _expect(state, file, request, before.result)
@@ -146,6 +146,8 @@ def _decide(state: NodeState, request: Request, session: Session, operation: Mut
     table.raise_floor(state.table.floor)
     before = {w.ticket: w for w in table.waiters()}
     match operation:
+        case SetRange(held_fence=fence) if fence:
+            step = table.reassert(_set(session, operation), fence, now_ns=now_ns)
         case SetRange(wait_ms=0):
             step = table.setlk(_set(session, operation))
         case SetRange(wait_ms=wait_ms):
@@ -393,4 +395,4 @@ def holdings(state: NodeState, session: Session) -> Holdings:
         if file is not None and file.serving:
             owners = file.table.owners_of(*session_key(session))
             ranges += [(file.name, _piece(state, row)) for owner in owners for row in file.table.rows_of(owner)]
-    return Holdings(tuple(locks), tuple(ranges))
+    return Holdings(tuple(locks), tuple(ranges), state.settled_view)

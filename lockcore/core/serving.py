@@ -19,9 +19,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lockcore.core import queueing, ranging
+from lockcore.core import healing, queueing, ranging
 from lockcore.core.events import EventKind
-from lockcore.core.keeping import FORGED_TEXT, LOST_TEXT, keep, known
+from lockcore.core.healing import RECOVERY_TEXT
+from lockcore.core.keeping import FORGED_TEXT, keep, known, refuse_lost
 from lockcore.core.limits import (
     FORWARDS_MAX,
     LEASE_MS_MAX,
@@ -32,7 +33,6 @@ from lockcore.core.limits import (
     WATCHES_MAX,
 )
 from lockcore.core.messages import (
-    Answered,
     ClearRange,
     Code,
     EndSession,
@@ -63,8 +63,7 @@ if TYPE_CHECKING:
     from lockcore.core.tokens import TokenClaims
 
 HANDOFF_TEXT = "lock already owned by ring-handoff"
-RECOVERY_TEXT = "lock already owned by ring-recovery"
-"""SeaweedFS's clients retry on "lock already owned"; nobody holds these names."""
+"""SeaweedFS's clients retry on "lock already owned"; nobody holds this name, nor RECOVERY_TEXT's."""
 
 
 def begin(state: NodeState, request: Request) -> None:
@@ -162,9 +161,12 @@ def _in_session(state: NodeState, request: Request, operation: Lock | Unlock | M
     if not state.handover.ready(position) and not (lease is not None and live and lease.serving):
         _park(state, request)
     elif isinstance(operation, Unlock):
-        queueing.unlock(state, request, operation, lease)
+        lost = bool(operation.token) and not live and state.handover.in_grace(position, now_ns)
+        (healing.return_unlocked if lost else queueing.unlock)(state, request, operation, lease)
+    elif isinstance(operation, Lock) and operation.token:
+        healing.return_lock(state, request, operation, lease)
     elif not live and state.handover.in_grace(position, now_ns):
-        _recover(state, request, operation, lease)
+        _refuse_for_now(state, request, operation)
     elif isinstance(operation, Lock):
         queueing.lock(state, request, operation, lease)
     else:
@@ -173,10 +175,13 @@ def _in_session(state: NodeState, request: Request, operation: Lock | Unlock | M
 
 def _range(state: NodeState, request: Request, operation: RangeOperation) -> None:
     position = _position(request)
-    heals = isinstance(operation, ClearRange) or (isinstance(operation, SetRange) and operation.held_fence > 0)
     if not state.handover.ready(position):
         _park(state, request)
-    elif state.handover.in_grace(position, state.now.boot_ns) and not heals:
+    elif isinstance(operation, SetRange) and operation.held_fence > 0:
+        healing.return_range(state, request, operation)
+    elif healing.ranges_wait(state, position) and isinstance(operation, ClearRange):
+        healing.unlock_range(state, request, operation)
+    elif healing.ranges_wait(state, position):
         state.refuse(request, Code.RECOVERING, RECOVERY_TEXT)
     else:
         ranging.serve_range(state, request, operation)
@@ -187,25 +192,16 @@ def _list_held(state: NodeState, request: Request, operation: ListHeld) -> None:
     if not state.mint.good(operation.session):
         state.refuse(request, Code.INVALID, FORGED_TEXT)
     elif session is None:
-        state.refuse(request, Code.SESSION_LOST, LOST_TEXT)
+        refuse_lost(state, request, operation.session)
     else:
         state.answer(request, ranging.holdings(state, session))
 
 
-def _recover(state: NodeState, request: Request, operation: Lock | Move, lease: Lease | None) -> None:
-    """Take a session's holder in again, in a grace."""
-    session = known(state, operation.session) if operation.session else None
-    if session is None:
-        state.refuse(request, Code.SESSION_LOST, LOST_TEXT)
-        return
-    token = getattr(operation, "token", "")
-    claims = _readmissible(state, request, lease, token, of_session=True) if token else None
-    if claims is None:
+def _refuse_for_now(state: NodeState, request: Request, operation: Lock | Move) -> None:
+    if operation.session is None or known(state, operation.session) is None:
+        refuse_lost(state, request, operation.session)
+    else:
         state.refuse(request, Code.RECOVERING, RECOVERY_TEXT)
-        return
-    lease = state.table.readmit(request.key, claims, session.ttl_ms, state.now, state.view_number, session)
-    lease.note_answer(Answered(session.ref, operation.op_id, lease.generation))
-    state.mutate(lease, request, _granted(lease), state.fact(EventKind.READMITTED, lease))
 
 
 def _find(state: NodeState, request: Request, operation: FindOwner, lease: Lease | None) -> None:
@@ -284,17 +280,13 @@ def _apply(state: NodeState, request: Request, lease: Lease, shown_seq: int) -> 
         queueing.advance(state, lease.key)
 
 
-def _readmissible(
-    state: NodeState, request: Request, lease: Lease | None, token: str, *, of_session: bool = False
-) -> TokenClaims | None:
+def _readmissible(state: NodeState, request: Request, lease: Lease | None, token: str) -> TokenClaims | None:
     """Return the claims of a holder whose lock died with both its owners."""
     if not state.handover.in_grace(_position(request), state.now.boot_ns):
         return None
     claims = state.table.mint.read(request.key, token)
-    if claims is None or (claims.expires_wall_ms == 0) is not of_session:
-        return None  # what a session holds comes back in that session only
-    if not of_session and claims.expires_wall_ms * NS_PER_MS <= state.now.wall_ns:
-        return None
+    if claims is None or claims.expires_wall_ms * NS_PER_MS <= state.now.wall_ns:
+        return None  # what a session holds (0) comes back in that session only
     if lease is not None and (claims.generation, claims.seq) <= lease.order:
         return None  # released, or superseded: we know better
     return claims
@@ -356,7 +348,9 @@ def overdue(state: NodeState, request: Request) -> None:
         text = "the backup did not answer in time, so nothing is promised; retry"
         lease = state.table.get(request.key)
         in_session = getattr(request.operation, "session", None) is not None  # it will be asked for again
-        same = lease is not None and lease.generation == pending.order[0] and not lease.gone  # its queue may have changed
+        same = (
+            lease is not None and lease.generation == pending.order[0] and not lease.gone
+        )  # its queue may have changed
         if pending.fresh and lease is not None and same and not in_session:
             pending.event = None
             state.table.release(lease)

@@ -43,6 +43,8 @@ class Session:
 
     `stamp` counts its changes here, so that a peer's answer says which it
     has. `cleaned`: its locks were released where this node is primary.
+    `healed`: the last view in which it had nothing left to re-assert.
+    `tally`: its named locks as a digest counts them, until they change.
     """
 
     ref: SessionId
@@ -52,6 +54,8 @@ class Session:
     ended: bool = False
     cleaned: bool = False
     stamp: int = 0
+    healed: int = 0
+    tally: tuple[int, int] | None = None
     keys: set[str] = field(default_factory=set)
 
     def alive(self, now_ns: int) -> bool:
@@ -69,7 +73,9 @@ class Session:
 
     def record(self, now_ns: int) -> SessionRecord:
         """Return it as it travels."""
-        return SessionRecord(self.ref, max(0, self.expires_ns - now_ns), self.ttl_ms, self.label, self.ended)
+        return SessionRecord(
+            self.ref, max(0, self.expires_ns - now_ns), self.ttl_ms, self.label, self.ended, self.healed
+        )
 
 
 class SessionMint:
@@ -142,6 +148,7 @@ class SessionTable:
         if known is None:
             known = self._put(Session(record.ref, now_ns + record.remaining_ns))
         known.label, known.ttl_ms = record.label, record.ttl_ms
+        known.healed = max(known.healed, record.healed)
         if record.ended:
             self.end(known, now_ns)
         elif not known.alive(now_ns) and record.remaining_ns:

@@ -44,6 +44,7 @@ from lockcore.core.requests import Desk, Pending, Request
 from lockcore.core.sessions import SessionMint, SessionTable
 from lockcore.core.tokens import TokenMint
 from lockcore.core.waitgraph import WaitGraph
+from lockcore.core.wipes import Wipes
 
 if TYPE_CHECKING:
     from lockcore.core.config import NodeConfig
@@ -86,6 +87,8 @@ class NodeState:
     keeping: dict[SessionId, list[Keeping]] = field(default_factory=dict)
     alarms: Alarms = field(default_factory=Alarms)
     opened: int = 0
+    wipes: Wipes = field(default_factory=Wipes)
+    healed_view: int = 0
     changed: set[str] = field(default_factory=set)
     desk: Desk = field(default_factory=Desk)
     links: dict[str, PeerLink] = field(default_factory=dict)
@@ -131,6 +134,16 @@ class NodeState:
     def view_number(self) -> int:
         """The number of that view, 0 before the first."""
         return self.view.number if self.view else 0
+
+    @property
+    def informed(self) -> bool:
+        """Say whether this node knows every session that lives."""
+        return self.handover.informed
+
+    @property
+    def settled_view(self) -> int:
+        """The number of the view if everybody has settled in it, else 0."""
+        return self.view_number if self.handover.settled_view >= self.view_number else 0
 
     def item(self, key: str) -> Lease | RangeFile | None:
         """Return what is known under a key of the inside."""

@@ -47,6 +47,8 @@ def adopt(state: NodeState, view: View) -> None:
     was_up = state.is_up
     state.table.raise_floor(view.number)
     state.handover.adopt(view, state.now.boot_ns)
+    if not view.graces:
+        state.wipes.clear()
     if state.doubtful and not state.handover.carried and view.previous:
         _forget_sessions(state)  # a master that remembers nothing has put nobody out, and owes a grace everywhere
     state.doubtful = not state.is_up

@@ -15,8 +15,8 @@ import pytest
 
 import lockcore.core
 from tests.lockcore.core import mutations as m
-from tests.lockcore.core import mutations_master as mm
 from tests.lockcore.core import (
+    mutations_healing,
     mutations_ranges,
     test_admission,
     test_handover,
@@ -46,6 +46,7 @@ from tests.lockcore.core import (
     test_views,
     test_views_pending,
 )
+from tests.lockcore.core import mutations_master as mm
 from tests.lockcore.core import mutations_sessions as ms
 from tests.lockcore.core.bench import Bench
 
@@ -221,6 +222,7 @@ ROWS = (
     Row("K2", mm.trust_the_unknown, test_reach.test_who_has_never_answered_is_not_reached),
     Row("M5", mm.publish_whoever_is_first, test_master_restart.test_a_join_waits_until_the_known_members_are_back),
     *(Row(invariant, mutate, test) for invariant, mutate, test in mutations_ranges.ROWS),
+    *(Row(*row) for row in mutations_healing.ROWS),
 )
 
 

@@ -24,6 +24,7 @@ class Shelf:
     def __init__(self, table: LeaseTable) -> None:
         self.table = table
         self.sessions = table.sessions
+        self.informed = True
 
     def item(self, key: str) -> Lease | None:
         return self.table.get(key)
