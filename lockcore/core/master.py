@@ -199,8 +199,8 @@ class MasterCore:
             return
         state.stabilise_ns = None
         members = self._planned_members()
-        if state.view is None and not members:
-            return  # the first to want in starts the delay
+        if state.view is None and not members and not any(n.leaving for n in state.roster):
+            return  # the first to want in starts the delay; who only wants to leave is let go
         if state.view is None or members != state.view.members or state.unknown_past:
             state.publish(members, None)
 

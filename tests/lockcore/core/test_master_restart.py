@@ -254,3 +254,16 @@ def test_a_restarted_master_removes_from_the_ring_who_was_marked_down_before() -
     come_back(old, new, "a:1", "c:3")
     new.live(8_000)
     assert {m.address for m in new.view.members} == {"a:1", "c:3"}
+
+
+def test_nodes_that_only_want_to_leave_are_let_go_by_a_master_that_lost_its_journal() -> None:
+    """They would serve nobody, and wait for a view without them for ever."""
+    old = Desk()
+    old.start("a:1", "b:2")
+    new = old.restarted(with_journal=False)
+    for address in ("a:1", "b:2"):
+        new.goodbye(new.join(address, view=old.view, floor=old.view.number))
+    new.live(8_000)
+    assert new.view.members == ()
+    assert new.view.number > old.view.number
+    assert new.view.graces[0].region == EVERYWHERE
