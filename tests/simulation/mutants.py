@@ -165,7 +165,8 @@ class Table:
         shown = f"{middle:.0f}" if middle <= self.seeds_max else f">{self.seeds_max}"
         named = ", ".join(f"{rule} {n}" for rule, n in rules.most_common())
         each = " ".join(str(n) if n <= self.seeds_max else "-" for n in counts)
-        return f"{mutant.rule:16} {mutant.name:32} {shown:>6}  {named:32} ({each})", middle <= mutant.bound
+        in_bound = middle <= min(mutant.bound, self.seeds_max)
+        return f"{mutant.rule:16} {mutant.name:32} {shown:>6}  {named:32} ({each})", in_bound
 
 
 def main() -> int:
@@ -195,7 +196,7 @@ def show(table: Table, wanted: list[Mutant], jobs: int) -> int:
             mine = [next(results) for _ in table.starts]
             left_out += mine.count(None)
             line, in_bound = table.row(mutant, [each[1] for each in mine if each is not None])
-            out.write(line + ("" if in_bound else f"  more than {mutant.bound}") + "\n")
+            out.write(line + ("" if in_bound else f"  more than {min(mutant.bound, table.seeds_max)}") + "\n")
             out.flush()
             late += [mutant.name] if not in_bound and None not in mine else []
     if left_out:
