@@ -74,9 +74,12 @@ def known(state: NodeState, proof: SessionProof) -> Session | None:
 
 
 def refuse_lost(state: NodeState, request: Request, proof: SessionProof | None) -> None:
-    """Say that a session is over, or that this node cannot know yet: it has not heard of all (X3)."""
+    """Say that a session is over, or that this node cannot know yet: it has not heard of all (X3).
+
+    Nor can it know of what was opened in a view that it has not heard of: incarnations are above their view's number.
+    """
     unheard = proof is not None and state.sessions.get(proof.ref) is None and state.mint.good(proof)
-    if unheard and state.handover.acquiring():
+    if proof is not None and unheard and (state.handover.acquiring() or proof.incarnation > state.view_number):
         state.refuse(request, Code.HANDOFF, UNHEARD_TEXT)
     else:
         state.refuse(request, Code.SESSION_LOST, LOST_TEXT)

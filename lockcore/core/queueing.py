@@ -167,8 +167,8 @@ def unlock(state: NodeState, request: Request, operation: Unlock, lease: Lease |
         advance(state, lease.key)
     elif lease is not None and _leave(state, lease, session, operation.op_id):
         state.mutate(lease, request, Released(), None)
-    elif before is not None:
-        state.answer(request, Released())
+    elif lease is not None and before is not None:
+        state.mutate(lease, request, Released(), None)  # the pair may not have the release yet
     else:
         state.refuse(request, Code.NOT_FOUND, "lock not found")
 

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from lockcore.core.messages import Code, KeepAlive, Lock, OpenSession, Refused, SessionIs, SessionProof
-from tests.lockcore.core.bench import Bench, granted, refused
+from lockcore.core.messages import (
+    Code,
+    KeepAlive,
+    Lock,
+    OpenSession,
+    Refused,
+    Released,
+    SessionIs,
+    SessionProof,
+    Unlock,
+)
+from tests.lockcore.core.bench import VIEW_1, Bench, granted, refused
 
 TTL_MS = 20_000
 
@@ -24,11 +34,21 @@ def test_a_newcomer_says_of_no_session_that_it_is_over_before_it_was_told_of_all
     """Its client would give up all that it holds, for a node that does not know yet."""
     proof = opened(Bench(peers=("b:2", "c:3")).settle())
     newcomer = Bench("d:4", ("b:2", "c:3"))
+    newcomer.number = VIEW_1 + 1_000
     newcomer.view()
     newcomer.seal("b:2")
     assert refused(newcomer.ask(KeepAlive(proof, TTL_MS))).code is Code.HANDOFF
     newcomer.seal("c:3")
     assert refused(newcomer.ask(KeepAlive(proof, TTL_MS))).code is Code.SESSION_LOST
+
+
+def test_who_is_behind_says_of_no_session_of_a_later_view_that_it_is_over() -> None:
+    """It has a node lease still, and does not know yet that others go on without it."""
+    later = Bench(peers=("b:2", "c:3"))
+    later.number = VIEW_1 + 1_000_000
+    proof = opened(later.settle())
+    behind = Bench("b:2", ("a:1", "c:3")).settle()
+    assert refused(behind.ask(KeepAlive(proof, TTL_MS))).code is Code.HANDOFF
 
 
 def test_a_grant_that_was_never_confirmed_is_taken_back_though_somebody_queued_behind_it() -> None:
@@ -67,3 +87,15 @@ def test_who_is_marked_down_answers_for_no_session_that_others_lack() -> None:
     bench.take_in("b:2")
     bench.view(down=["a:1"])
     assert refused(bench.answers[call]).code is Code.NOT_SERVING
+
+
+def test_a_repeated_unlock_is_answered_when_the_backup_has_the_release() -> None:
+    """Its first attempt may not have reached the backup yet: who is promoted then would hold the lock on."""
+    bench = Bench().settle()
+    key, proof = bench.key("a:1"), opened(bench)
+    granted(bench.ask(Lock(key, 5_000, "ada", "", proof, 1)))
+    bench.call(Unlock(key, "", proof, 1))
+    again = bench.call(Unlock(key, "", proof, 1))
+    assert again not in bench.answers
+    bench.take_in_all()
+    assert isinstance(bench.answers[again], Released)
