@@ -58,8 +58,8 @@ def as_markdown(report: Report, whole: Row) -> str:
     for row in (*report.rows, whole):
         figures = row.figures()
         told.append(
-            f"| {row.title} | {row.trials} | {row.violations} | {row.locks_lost} | {_one(row.bound_percent)} % "
-            f"| {_whole(figures['failover_p50_ms'])} ms | {_whole(figures['failover_p99_ms'])} ms "
+            f"| {row.title} | {row.trials} | {row.violations} | {row.locks_lost} | {_one(row.bound_percent, ' %')} "
+            f"| {_whole(figures['failover_p50_ms'], ' ms')} | {_whole(figures['failover_p99_ms'], ' ms')} "
             f"| {figures['failover_samples']} | {row.set_aside} | {row.unavailable_mean_ms:.0f} ms "
             f"| {row.not_settled} |"
         )
@@ -81,12 +81,12 @@ def _remarks(report: Report) -> list[str]:
     ]
 
 
-def _whole(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0f}"
+def _whole(value: float | None, unit: str = "") -> str:
+    return "-" if value is None else f"{value:.0f}{unit}"
 
 
-def _one(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}"
+def _one(value: float | None, unit: str = "") -> str:
+    return "-" if value is None else f"{value:.1f}{unit}"
 
 
 def _line(record: object) -> str:
