@@ -2,21 +2,29 @@
 
 Invariants
   P1  `file_of` raises CodecError and nothing else.
+  P2  What a table is built of can be one: rows in order, those of one owner
+      apart, tickets ascending below the next. A table of anything else would
+      fail later, where nobody could say why. (That no two owners hold what
+      excludes each other is the sender's to see to: nodes trust each other.)
 Elsewhere: the batch around them (peer_codec), what they mean (lockcore.core.rangefiles).
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from lockcore.core.limits import (
     FILE_ANSWERS_KEPT,
     FILE_DELTAS_KEPT,
     KEY_BYTES_MAX,
+    LEASE_MS_MAX,
     LOCK_OWNER_BYTES_MAX,
+    NS_PER_MS,
     RANGE_ROWS_MAX,
     RANGE_WAITERS_MAX,
     SESSION_ID_BYTES_MAX,
+    WAIT_MS_MAX,
 )
 from lockcore.core.messages import FileAnswer, FileRecord, RangeLocked, Released, SessionId
 from lockcore.core.rangerecords import OFFSET_MAX, Delta, Owner, RangeRecord, Row, WaiterRecord
@@ -39,8 +47,8 @@ def session_id(ref: SessionId) -> pb.SessionId:
 
 def session_id_of(message: pb.SessionId) -> SessionId:
     """SessionId <- message."""
-    if len(message.id.encode()) > SESSION_ID_BYTES_MAX:
-        raise CodecError(f"a session's id has at most {SESSION_ID_BYTES_MAX} bytes")
+    if not 0 < len(message.id.encode()) <= SESSION_ID_BYTES_MAX:
+        raise CodecError(f"a session's id has 1 to {SESSION_ID_BYTES_MAX} bytes")
     return SessionId(message.id, message.incarnation)
 
 
@@ -134,6 +142,8 @@ def file_of(message: pb.FileRecord) -> FileRecord:
         raise CodecError("ranges travel whole, or as changes of a state that is named")
     if len(message.deltas) > FILE_DELTAS_KEPT or len(message.answers) > FILE_DELTAS_KEPT * FILE_ANSWERS_KEPT:
         raise CodecError(f"ranges travel with at most {FILE_DELTAS_KEPT} changes: send all of them whole")
+    if len(message.owners) > ROWS_MAX or len(message.sessions) > len(message.owners):
+        raise CodecError("a key's ranges name more owners than there can be, or sessions without one")
     owners = [_owner_of(owner) for owner in message.owners]
     return FileRecord(
         key=message.key,
@@ -143,9 +153,15 @@ def file_of(message: pb.FileRecord) -> FileRecord:
         whole=_whole_of(message.whole, owners) if message.HasField("whole") else None,
         base=(message.base.generation, message.base.seq) if message.HasField("base") else None,
         deltas=tuple(_delta_of(delta, owners) for delta in message.deltas),
-        sessions=tuple((session_id_of(s.session), s.remaining_ns) for s in message.sessions),
+        sessions=tuple(_left_of(left) for left in message.sessions),
         answers=tuple(_answer_of(answer) for answer in message.answers),
     )
+
+
+def _left_of(message: pb.SessionLeft) -> tuple[SessionId, int]:
+    if message.remaining_ns > LEASE_MS_MAX * NS_PER_MS:
+        raise CodecError(f"a session has at most {LEASE_MS_MAX} ms left: is another time unit meant?")
+    return session_id_of(message.session), message.remaining_ns
 
 
 def _owner_of(message: pb.RangeOwner) -> Owner:
@@ -155,14 +171,34 @@ def _owner_of(message: pb.RangeOwner) -> Owner:
 
 
 def _whole_of(message: pb.RangeTable, owners: Sequence[Owner]) -> RangeRecord:
+    if len(message.rows) > RANGE_ROWS_MAX:
+        raise CodecError(f"a key has at most {RANGE_ROWS_MAX} ranges")
     rows, waiters = _rows_of(message.rows, owners), _waiters_of(message.waiters, owners)
+    if any((a.start, a.owner) >= (b.start, b.owner) for a, b in pairwise(rows)):
+        raise CodecError("the ranges of a key travel in the order of their start, then of their owner")
+    tickets = [waiter.ticket for waiter in waiters]
+    if any(a >= b for a, b in pairwise([0, *tickets, message.next_ticket])):
+        raise CodecError("who waits for a key's ranges travels in the order of tickets, below the next one")
+    _check_apart(rows)
     return RangeRecord(rows, waiters, message.floor, message.next_ticket)
 
 
+def _check_apart(rows: Iterable[Row]) -> None:
+    """Refuse rows of one owner that overlap, or that should have been merged (P2)."""
+    last: dict[Owner, Row] = {}
+    for row in rows:
+        before = last.get(row.owner)
+        if before is not None and row.start <= before.end + (row.kind is before.kind):
+            raise CodecError("the ranges of one owner neither overlap nor touch in the same kind")
+        last[row.owner] = row
+
+
 def _delta_of(message: pb.RangeDelta, owners: Sequence[Owner]) -> Delta:
+    added = _rows_of(message.added, owners)
+    _check_apart(sorted(added, key=lambda row: row.start))
     return Delta(
         removed=_rows_of(message.removed, owners),
-        added=_rows_of(message.added, owners),
+        added=added,
         queued=_waiters_of(message.queued, owners),
         dequeued=tuple(message.dequeued),
         floor=message.floor,
@@ -188,14 +224,23 @@ def _waiters_of(messages: Sequence[pb.RangeWaiter], owners: Sequence[Owner]) -> 
             start=_span_of(m.start, m.end)[0],
             end=m.end,
             fair=m.fair,
-            remaining_ns=m.remaining_ns if m.HasField("remaining_ns") else None,
+            remaining_ns=wait_left_of(m),
         )
         for m in messages
     )
 
 
+def wait_left_of(message: pb.RangeWaiter | pb.WaiterRecord) -> int | None:
+    """How long somebody waits still, ns; None: as long as the session lives."""
+    if not message.HasField("remaining_ns"):
+        return None
+    if message.remaining_ns > WAIT_MS_MAX * NS_PER_MS:
+        raise CodecError(f"a wait lasts at most {WAIT_MS_MAX} ms: is another time unit meant?")
+    return message.remaining_ns
+
+
 def _number(text: str) -> str:
-    if not text.isascii() or not text.isdigit():
+    if not text.isascii() or not text.isdigit() or len(text) > len(str(2**64)):
         raise CodecError("an operation that waits is named by its number")
     return text
 

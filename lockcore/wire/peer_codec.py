@@ -40,7 +40,7 @@ from lockcore.core.messages import (
 from lockcore.wire.answering import put_result, result_of
 from lockcore.wire.asking import key_operation_of, put_operation
 from lockcore.wire.errors import CodecError
-from lockcore.wire.files import file, files_of, session_id, session_id_of
+from lockcore.wire.files import file, files_of, session_id, session_id_of, wait_left_of
 from lockcore.wire.gen import lockring_pb2 as pb
 from lockcore.wire.parts import (
     encoder,
@@ -221,8 +221,7 @@ def _waiter_of(message: pb.WaiterRecord) -> WaiterRecord:
         raise CodecError("a waiter's times are out of bounds: is another time unit meant?")
     if len(message.owner.encode()) > OWNER_BYTES_MAX:
         raise CodecError(f"an owner has at most {OWNER_BYTES_MAX} bytes")
-    remaining_ns = message.remaining_ns if message.HasField("remaining_ns") else None
-    session = session_id_of(message.session)
+    session, remaining_ns = session_id_of(message.session), wait_left_of(message)
     return WaiterRecord(session, message.session_ns, message.op_id, message.owner, remaining_ns, message.delay_ms)
 
 

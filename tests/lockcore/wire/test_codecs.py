@@ -15,119 +15,35 @@ from hypothesis import strategies as st
 from lockcore.core.events import Event, EventBatch, EventKind, NumberedEvent
 from lockcore.core.limits import KEY_BYTES_MAX, LEASE_MS_MAX, MEMBERS_MAX, NS_PER_MS, PEER_BATCH_RECORDS_MAX
 from lockcore.core.messages import (
-    BatchStatus,
-    Close,
     Code,
-    Farewell,
     FindOwner,
-    Forward,
-    ForwardReply,
-    Gauges,
-    Goodbye,
-    Granted,
     Heartbeat,
-    HeartbeatAck,
     LeaseRecord,
     Lock,
-    Outcome,
-    OwnerIs,
-    PeerAck,
     PeerBatch,
-    Refused,
-    Register,
-    RegisterRefused,
-    Released,
-    Seal,
-    Unlock,
     Unreached,
-    ViewUpdate,
 )
-from lockcore.core.region import Region
 from lockcore.core.roster import MemberStatus
-from lockcore.core.view import Grace, Member, MemberId, View
+from lockcore.core.view import MemberId, View
 from lockcore.wire import codec, master_codec, peer_codec, seaweed
+from tests.lockcore.wire.strategies import (
+    addresses,
+    events,
+    gauges,
+    master_messages,
+    members,
+    node_messages,
+    operations,
+    peer_messages,
+    results,
+    text,
+    u32,
+    u64,
+    views,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-u64 = st.integers(0, 2**64 - 1)
-u32 = st.integers(0, 2**32 - 1)
-text = st.text(max_size=20)
-keys = st.text(min_size=1, max_size=20)
-addresses = st.text(min_size=1, max_size=20)
-members = st.builds(MemberId, addresses, u64)
-gauges = st.builds(Gauges, u64, u64, u64, u64, u64, u64, st.booleans(), st.booleans())
-intervals = st.lists(st.tuples(st.integers(0, 2**31), st.integers(2**31 + 1, 2**32)), max_size=2)
-regions = intervals.map(Region.of)
-views = st.builds(
-    View,
-    u64,
-    u64,
-    st.lists(st.builds(Member, addresses, u64, st.booleans()), max_size=4).map(tuple),
-    u64,
-    st.lists(st.builds(Grace, regions, u64), max_size=2).map(tuple),
-)
-operations = st.one_of(
-    st.builds(Lock, text, u32, text, text), st.builds(Unlock, text, text), st.builds(FindOwner, text)
-)
-results = st.one_of(
-    st.builds(Granted, text, text, u64, u64, u32, text),
-    st.builds(Released, text),
-    st.builds(OwnerIs, text, u64, u32, text),
-    st.builds(Refused, st.sampled_from(Code), text, text, text),
-)
-records = st.builds(
-    LeaseRecord,
-    keys,
-    text,
-    text,
-    st.integers(1, 2**64 - 1),
-    st.integers(1, 2**64 - 1),
-    st.integers(0, LEASE_MS_MAX * NS_PER_MS),
-    st.integers(0, LEASE_MS_MAX),
-    u64,
-    st.booleans(),
-)
-record_lists = st.lists(records, max_size=3).map(tuple)
-outcome_lists = st.lists(st.sampled_from(Outcome), max_size=3).map(tuple)
-peer_messages = st.one_of(
-    st.builds(
-        PeerBatch,
-        members,
-        members,
-        u64,
-        u64,
-        record_lists,
-        record_lists,
-        st.none() | st.builds(Seal, st.booleans(), st.booleans(), u64),
-    ),
-    st.builds(PeerAck, members, members, u64, u64, st.sampled_from(BatchStatus), outcome_lists, outcome_lists, u64),
-    st.builds(Forward, members, u64, operations, u32, st.booleans()),
-    st.builds(ForwardReply, members, u64, results),
-)
-node_messages = st.one_of(
-    st.builds(Register, members, u64, st.none() | views),
-    st.builds(
-        Heartbeat,
-        members,
-        u64,
-        u64,
-        st.booleans(),
-        u64,
-        gauges,
-        u64,
-        st.lists(st.builds(Unreached, members, u64), max_size=3).map(tuple),
-    ),
-    st.builds(Goodbye, members),
-    st.builds(Farewell, members, u64),
-)
-master_messages = st.one_of(
-    st.builds(ViewUpdate, views),
-    st.builds(HeartbeatAck, u64, u64, u64),
-    st.builds(RegisterRefused, text),
-    st.just(Close()),
-)
-events = st.builds(Event, st.sampled_from(EventKind), text, text, u64, u64, u64, u64, text, text, u64, u64)
 
 
 @given(st.lists(st.builds(codec.Call, u64, operations, u32), max_size=5).map(tuple))
