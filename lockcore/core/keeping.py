@@ -59,6 +59,8 @@ def keep(state: NodeState, request: Request) -> None:
             else:
                 if request.operation.healed == state.view_number:
                     session.healed = state.view_number
+                if session.ttl_ms == 0:  # learned of from a lock that came before its session
+                    session.ttl_ms, session.label = request.operation.ttl_ms, request.operation.label
                 state.sessions.extend(session, state.now.boot_ns)
                 _spread(state, session, request)
         case EndSession(proof):

@@ -147,7 +147,8 @@ class SessionTable:
         known = self._sessions.get(record.ref)
         if known is None:
             known = self._put(Session(record.ref, now_ns + record.remaining_ns))
-        known.label, known.ttl_ms = record.label, record.ttl_ms
+        if record.ttl_ms:  # else its sender has only learned of it from a lock
+            known.label, known.ttl_ms = record.label, record.ttl_ms
         known.healed = max(known.healed, record.healed)
         if record.ended:
             self.end(known, now_ns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lockcore.core.limits import NS_PER_MS
 from lockcore.core.messages import (
     Code,
     KeepAlive,
@@ -99,3 +100,12 @@ def test_a_repeated_unlock_is_answered_when_the_backup_has_the_release() -> None
     assert again not in bench.answers
     bench.take_in_all()
     assert isinstance(bench.answers[again], Released)
+
+
+def test_an_extension_at_a_node_that_learned_of_the_session_from_a_lock_lasts_as_long_as_it_was_opened_for() -> None:
+    bench = Bench().settle()
+    proof = opened(Bench(peers=("b:2", "c:3")).settle())
+    bench.core._state.sessions.learn(proof.ref, NS_PER_MS, bench.now.boot_ns)
+    assert isinstance(bench.ask(KeepAlive(proof, TTL_MS)), SessionIs)
+    bench.live(TTL_MS - 1_000)
+    assert isinstance(bench.ask(KeepAlive(proof, TTL_MS)), SessionIs)

@@ -92,6 +92,15 @@ def test_an_extension_moves_the_end() -> None:
     assert session.alive(TTL_NS + 9_998)
 
 
+def test_who_only_learned_of_a_session_from_a_lock_tells_nobody_how_long_its_lease_is() -> None:
+    """With a lease of no length, extensions would be acknowledged and extend nothing."""
+    table = SessionTable()
+    session = table.open(REF, "ada", TTL_MS, 0)
+    learned = SessionTable().learn(REF, TTL_NS, 0)
+    table.merge(learned.record(0), 0)
+    assert (session.ttl_ms, session.label) == (TTL_MS, "ada")
+
+
 @pytest.mark.parametrize(
     "forged",
     [
