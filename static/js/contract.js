@@ -22,12 +22,27 @@
  *   violations: Violation[]}} Invariants `violations`: the newest of the `found`
  * @typedef {{id: string, time_ms: number, node: string, label: string, kind: string, key: string,
  *   owner: string, generation: string, seq: string, view: string, version: string, peer: string,
- *   detail: string, ttl_ms: number, renewals: number}} LockEvent
+ *   detail: string, ttl_ms: number, renewals: number, session: string}} LockEvent `session`: "" where none has to do with it
  * @typedef {{id: string, who: string, what: string, target: string,
  *   state: "requested" | "running" | "done" | "failed", detail: string, requested_ms: number}} Action
  * @typedef {{available: boolean, on: boolean}} Workload
  * @typedef {[key: string, owner: string, generation: string, seq: string, primaryAddress: string,
- *   sinceMs: number, ttlMs: number]} LockRow
+ *   sinceMs: number, ttlMs: number, session?: string]} LockRow
+ * @typedef {{owner: string, session: string, label: string, generation: string, seq: string, ttl_ms: number,
+ *   remaining_ms: number}} Holder `session`: "" where a token holds it
+ * @typedef {{owner: string, session: string, label: string, since_ms: number | null, remaining_ms: number | null}} Place
+ *   `since_ms` null: no event says; `remaining_ms` null: as long as the session lives
+ * @typedef {{session: string, label: string, owner: string, kind: "read" | "write", start: string, end: string | null,
+ *   fence: string}} Piece `owner`: the lock-owner within the session; `end`: the last byte, null: to the end
+ * @typedef {Piece & {fair: boolean, since_ms: number | null, remaining_ms: number | null}} WaitingPiece
+ * @typedef {{time_ms: number, kind: string, from: string, to: string, label: string, detail: string}} Migration
+ *   `from`, `to`: sessions
+ * @typedef {{key: string, primary: string, seen_ms: number, holder: Holder | null, queue: Place[], queue_total: number,
+ *   ranges: Piece[], ranges_total: number, waiting: WaitingPiece[], waiting_total: number, migrations: Migration[]}} KeyFacts
+ * @typedef {{id: string, incarnation: string, label: string, state: "alive" | "lapsed" | "ended", remaining_ms: number,
+ *   locks: number, ranges: number, waits: number}} SessionFacts
+ * @typedef {{seen_ms: number, sessions: SessionFacts[], total: number, counted: boolean, asked: number,
+ *   silent: string[]}} Sessions the newest of `total`; `silent`: nodes that did not answer, of `asked`
  * @typedef {{type: "hello", user: string, can_operate: boolean, server_time_ms: number}} Hello
  * @typedef {{type: "snapshot", last_event_id: string, view: View | null, master: Master | null,
  *   nodes: NodeRow[], locks: LockRow[], actions: Action[], workload: Workload, invariants: Invariants | null,

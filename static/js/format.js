@@ -82,6 +82,15 @@ export function shortNumber(number) {
   return `…${milliseconds.slice(-7, -3)}.${milliseconds.slice(-3)}`;
 }
 
+/**
+ * A session's id by its end: ids of sessions that were opened at about the same time begin alike.
+ * @param {string} id
+ * @returns {string}
+ */
+export function shortSession(id) {
+  return id.length > 8 ? `…${id.slice(-6)}` : id || "–";
+}
+
 /** @param {string} text @param {number} limit characters @returns {string} */
 export function shorten(text, limit) {
   const letters = [...text];

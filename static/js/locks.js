@@ -18,10 +18,10 @@ export const GONE_MAX = 10_000;
 
 /**
  * @typedef {{key: string, owner: string, generation: string, seq: string, position: number,
- *   holder: string, primary: string | null, backup: string | null, sinceMs: number, ttlMs: number}} HeldLock
+ *   holder: string, primary: string | null, backup: string | null, sinceMs: number, ttlMs: number, session: string}} HeldLock
  */
 
-const HOLDING = new Set(["granted", "readmitted", "promoted", "transferred", "demoted"]);
+const HOLDING = new Set(["granted", "readmitted", "promoted", "transferred", "demoted", "migrated"]);
 const ENDING = new Set(["released", "expired"]);
 
 export class HeldLocks {
@@ -66,9 +66,9 @@ export class HeldLocks {
    * @param {readonly import("./contract.js").LockRow[]} rows
    */
   add(rows) {
-    for (const [key, owner, generation, seq, holder, sinceMs, ttlMs] of rows) {
+    for (const [key, owner, generation, seq, holder, sinceMs, ttlMs, session] of rows) {
       if (this.byKey.size >= LOCKS_MAX && !this.byKey.has(key)) this.leftOut += 1;
-      else this.#put({ key, owner, generation, seq, holder, sinceMs, ttlMs });
+      else this.#put({ key, owner, generation, seq, holder, sinceMs, ttlMs, session: session ?? "" });
     }
   }
 
@@ -121,6 +121,7 @@ export class HeldLocks {
     lock.holder = this.#holderOf(event);
     lock.ttlMs = event.ttl_ms || lock.ttlMs;
     lock.owner = event.owner || lock.owner;
+    if (event.kind !== "demoted") lock.session = event.session;
     return true;
   }
 
@@ -131,8 +132,8 @@ export class HeldLocks {
       this.leftOut += 1;
       return false;
     }
-    const { key, owner, generation, seq } = event;
-    this.#put({ key, owner, generation, seq, holder: this.#holderOf(event), sinceMs: event.time_ms, ttlMs: event.ttl_ms });
+    const { key, owner, generation, seq, session } = event;
+    this.#put({ key, owner, generation, seq, session, holder: this.#holderOf(event), sinceMs: event.time_ms, ttlMs: event.ttl_ms });
     return true;
   }
 

@@ -13,12 +13,14 @@ import { byId, oncePerFrame } from "./dom.js";
 import { Header } from "./header.js";
 import { isFresh } from "./health.js";
 import { InvariantsPanel } from "./invariants.js";
+import { KeyDialog } from "./keydialog.js";
 import { Legend } from "./legend.js";
 import { NodesTable } from "./nodestable.js";
 import { nodeColor } from "./palette.js";
 import { RingPointer } from "./ringpointer.js";
 import { RingView } from "./ringview.js";
 import { Search } from "./search.js";
+import { SessionsPanel } from "./sessions.js";
 import { LiveSocket } from "./socket.js";
 import { Tables } from "./tables.js";
 import { TailPanel } from "./tail.js";
@@ -68,9 +70,11 @@ const nodes = new NodesTable({
 const breaking = new Breaking({
   cluster, lines: nodes.lines, isLive, onAction: noteAction, onProblem: (text) => header.showProblem(text),
 });
-const search = new Search({ cluster, view, colorOf });
-const tail = new TailPanel(cluster, colorOf);
-const tables = new Tables(cluster, colorOf, (node) => nodes.healthOf(node));
+const keyDialog = new KeyDialog({ cluster, colorOf });
+const lookAt = (/** @type {string} */ key) => keyDialog.open(key);
+const search = new Search({ cluster, view, colorOf, onKey: lookAt });
+const tail = new TailPanel(cluster, colorOf, lookAt);
+const tables = new Tables(cluster, colorOf, (node) => nodes.healthOf(node), lookAt);
 const invariants = new InvariantsPanel(cluster, () => isFresh(Date.now() - socket.link.heardMs, 0, lagMs()));
 const caption = byId("ring-caption", HTMLElement);
 const spoken = byId("announce", HTMLElement);
@@ -81,6 +85,7 @@ const showLocks = oncePerFrame(() => {
   search.show();
   dialog.update();
 });
+new SessionsPanel({ onEvents: (session) => tail.showSession(session) });
 let colorsKey = "";
 let resyncDue = false;
 let resyncedMs = 0;

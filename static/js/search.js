@@ -15,12 +15,14 @@ const ASK_AFTER_MS = 250;
 export class Search {
   /**
    * @param {{cluster: import("./cluster.js").Cluster, view: import("./ringview.js").RingView,
-   *   colorOf: (address: string) => string}} parts
+   *   colorOf: (address: string) => string, onKey: (key: string) => void}} parts `onKey`: look at a key
    */
   constructor(parts) {
     this.parts = parts;
     this.input = byId("search-key", HTMLInputElement);
     this.result = byId("search-result", HTMLElement);
+    this.look = byId("search-look", HTMLButtonElement);
+    this.look.addEventListener("click", () => parts.onKey(this.input.value));
     /** @type {{key: string, owner: string, generation: string, primary: string | null} | null} */
     this.answer = null;
     this.failure = "";
@@ -74,6 +76,7 @@ export class Search {
     const key = this.input.value;
     const { cluster, view } = this.parts;
     const problem = this.#problem(key);
+    this.look.disabled = key === "" || problem !== "" || cluster.ring.size === 0;
     if (key === "" || problem !== "" || cluster.ring.size === 0) {
       if (view.walk) view.showWalk(null);
       const text = problem || (key === "" ? "" : "There is no ring yet: nobody owns any key.");

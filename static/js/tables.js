@@ -3,7 +3,7 @@
  */
 
 import { byId, make, setText, swatch } from "./dom.js";
-import { age, clock, count, degrees, hex, percent, shortNumber } from "./format.js";
+import { age, clock, count, degrees, hex, percent, shortNumber, shortSession } from "./format.js";
 import { pageOf } from "./paging.js";
 import { CIRCLE } from "./ring.js";
 
@@ -16,7 +16,7 @@ const REFRESH_MS = 1_000;
  */
 
 const ARC_COLUMNS = columns("From", "To#", "Angle#", "Share#", "Primary", "Backup");
-const LOCK_COLUMNS = columns("Key", "Position", "Primary", "Backup", "Owner", "Generation#", "Since#", "TTL#");
+const LOCK_COLUMNS = columns("Key", "Position", "Primary", "Backup", "Owner", "Session", "Generation#", "Since#", "TTL#");
 const MEMBER_COLUMNS = columns("Node", "Address", "Down", "Primary share#", "Backup share#", "Virtual nodes#", "Incarnation#",
   "State", "View#", "Refused views#");
 
@@ -30,8 +30,10 @@ export class Tables {
    * @param {import("./cluster.js").Cluster} cluster
    * @param {(address: string) => string} colorOf
    * @param {(node: import("./contract.js").NodeRow) => import("./health.js").Health} healthOf as of now
+   * @param {(key: string) => void} onKey look at a key
    */
-  constructor(cluster, colorOf, healthOf) {
+  constructor(cluster, colorOf, healthOf, onKey) {
+    this.onKey = onKey;
     this.cluster = cluster;
     this.healthOf = healthOf;
     this.colorOf = colorOf;
@@ -124,18 +126,26 @@ export class Tables {
   #locks() {
     const wanted = this.filter.value.trim().toLowerCase();
     const rows = [...this.cluster.locks.values()]
-      .filter((lock) => wanted === "" || lock.key.toLowerCase().includes(wanted) || lock.owner.toLowerCase().includes(wanted))
+      .filter((lock) => wanted === "" || [lock.key, lock.owner, lock.session].some((text) => text.toLowerCase().includes(wanted)))
       .sort((a, b) => a.position - b.position);
     return {
       columns: LOCK_COLUMNS,
       rows,
       empty: wanted === "" ? "No lock is held." : "No held lock matches.",
       cells: (/** @type {import("./locks.js").HeldLock} */ lock) => [
-        make("span", { class: "clip mono", text: lock.key, title: lock.key }), hex(lock.position), this.#primary(lock),
+        this.#key(lock.key), hex(lock.position), this.#primary(lock),
         this.#node(lock.backup), make("span", { class: "clip", text: lock.owner, title: lock.owner }),
+        make("span", { class: "mono", text: lock.session === "" ? "" : shortSession(lock.session), title: lock.session || undefined }),
         make("span", { text: shortNumber(lock.generation), title: lock.generation }), clock(lock.sinceMs), age(lock.ttlMs),
       ],
     };
+  }
+
+  /** @param {string} key @returns {Node} */
+  #key(key) {
+    const button = make("button", { type: "button", class: "open-key clip mono", "data-key": key, text: key, title: key });
+    button.addEventListener("click", () => this.onKey(key));
+    return button;
   }
 
   /** @param {import("./locks.js").HeldLock} lock @returns {Node} */

@@ -5,27 +5,37 @@
  */
 
 import { byId, make, oncePerFrame, setText, swatch } from "./dom.js";
-import { clock, clockMs, count, plural, shortNumber } from "./format.js";
+import { clock, clockMs, count, plural, shortNumber, shortSession } from "./format.js";
 import { Tail } from "./tailmodel.js";
 
 export const ROWS_MAX = 200;
 const TONES = new Map([
   ["died", "bad"], ["fenced", "bad"], ["gap", "bad"], ["refused", "warn"], ["expired", "warn"], ["left", "warn"],
   ["view", "view"], ["settled", "view"], ["joined", "view"], ["unfenced", "view"], ["promoted", "move"],
-  ["demoted", "move"], ["transferred", "move"], ["readmitted", "move"], ["operator", "view"],
+  ["demoted", "move"], ["transferred", "move"], ["readmitted", "move"], ["operator", "view"], ["migrated", "move"],
+  ["range-migrated", "move"], ["range-promoted", "move"], ["range-demoted", "move"], ["range-received", "move"], ["lapsed", "warn"],
 ]);
 const KINDS = [
   "granted", "released", "expired", "promoted", "demoted", "transferred", "refused", "readmitted", "joined", "left", "died",
-  "view", "settled", "fenced", "unfenced", "gap", "operator",
+  "view", "settled", "fenced", "unfenced", "gap", "operator", "opened", "ended", "lapsed", "queued", "unqueued", "migrated",
+  "range-locked", "range-unlocked", "range-queued", "range-migrated", "range-promoted", "range-demoted", "range-received",
 ];
 
 export class TailPanel {
-  /** @param {import("./cluster.js").Cluster} cluster @param {(address: string) => string} colorOf */
-  constructor(cluster, colorOf) {
+  /**
+   * @param {import("./cluster.js").Cluster} cluster
+   * @param {(address: string) => string} colorOf
+   * @param {(key: string) => void} onKey look at a key
+   */
+  constructor(cluster, colorOf, onKey) {
     this.cluster = cluster;
+    this.body = byId("tail-body", HTMLTableSectionElement);
+    this.body.addEventListener("click", (event) => {
+      const key = event.target instanceof HTMLButtonElement ? event.target.dataset["key"] : undefined;
+      if (key !== undefined) onKey(key);
+    });
     this.colorOf = colorOf;
     this.model = new Tail();
-    this.body = byId("tail-body", HTMLTableSectionElement);
     this.button = byId("tail-pause", HTMLButtonElement);
     this.status = byId("tail-status", HTMLElement);
     this.text = byId("tail-text", HTMLInputElement);
@@ -48,6 +58,14 @@ export class TailPanel {
     this.skipped += change.skipped;
     if (change.nodes) this.#fillNodes();
     if (change.reset || change.events.length > 0 || change.skipped > 0) this.show();
+  }
+
+  /** Show only what has to do with a session. @param {string} session */
+  showSession(session) {
+    [this.text.value, this.kind.value, this.node.value] = [session, "", ""];
+    this.#filter();
+    this.text.scrollIntoView({ block: "center" });
+    this.text.focus();
   }
 
   #toggle() {
@@ -98,13 +116,17 @@ export class TailPanel {
   #row(event) {
     const { key, owner, generation, kind } = event;
     const color = event.node === "master" || event.node === "site" ? "var(--muted)" : this.colorOf(event.node);
-    const detail = [event.detail, event.renewals > 0 ? plural(event.renewals, "renewal") : ""].filter(Boolean).join(" · ");
+    const session = event.session === "" ? "" : `session ${shortSession(event.session)}`;
+    const detail = [event.detail, event.renewals > 0 ? plural(event.renewals, "renewal") : "", session].filter(Boolean).join(" · ");
     return make("tr", { "data-kind": kind }, [
       make("td", { class: "when num", text: clockMs(event.time_ms), title: new Date(event.time_ms).toISOString() }),
       make("td", { class: "who" }, [swatch(event.label || event.node, color, { title: event.node })]),
       make("td", { class: "kind", "data-tone": TONES.get(kind) ?? "", text: kind }),
       ...(key === "" ? [] : [
-        make("td", { class: "key mono", text: key, title: key }),
+        make("td", { class: "key mono", title: key }, [
+          // For the mouse; the keyboard has the search above and the table of held locks, without two hundred stops.
+          make("button", { type: "button", class: "open-key", tabindex: "-1", "data-key": key, text: key }),
+        ]),
         make("td", { class: "owner", text: owner, title: owner }),
         make("td", { class: "gen num", text: generation === "" ? "" : shortNumber(generation), title: generation }),
       ]),

@@ -15,7 +15,7 @@ export function matches(event, { text, kind, node }) {
   if (node !== "" && event.node !== node) return false;
   if (text === "") return true;
   const wanted = text.toLowerCase();
-  return [event.key, event.owner, event.detail, event.label, event.kind, event.generation]
+  return [event.key, event.owner, event.detail, event.label, event.kind, event.generation, event.session, event.peer]
     .some((field) => field.toLowerCase().includes(wanted));
 }
 

@@ -24,7 +24,7 @@ export function view(addresses, { number = "100", version = number, settled = tr
 export function event(parts) {
   return {
     id: "1", time_ms: 1, node: N1, label: "n1", kind: "granted", key: "k", owner: "ada", generation: "10", seq: "1",
-    view: "", version: "", peer: "", detail: "", ttl_ms: 7_000, renewals: 0, ...parts,
+    view: "", version: "", peer: "", detail: "", ttl_ms: 7_000, renewals: 0, session: "", ...parts,
   };
 }
 

@@ -109,3 +109,9 @@ test("a change of view is told by who and how much", () => {
   assert.equal(told(new HashRing(THREE, { down: [N3] }), new HashRing([N1, N2])), "n3 left the ring. No arc changed its primary.");
   assert.equal(told(new HashRing([]), new HashRing(THREE, { down: [N3] }), true), "The ring has n1, n2, n3; n3 is down.");
 });
+
+test("events are found by their session, and by the one that a migration took over", () => {
+  const moved = event({ kind: "migrated", session: "18e5aa", peer: "18e5bb" });
+  for (const text of ["18e5aa", "18e5bb"]) assert.ok(matches(moved, { text, kind: "migrated", node: "" }));
+  assert.equal(matches(event({}), { text: "18e5aa", kind: "", node: "" }), false);
+});
