@@ -51,6 +51,8 @@ PEER_BATCH_RECORDS_MAX: Final = 256
 """Some ten milliseconds of work at the receiver: no request waits longer for it."""
 TOMBSTONE_MARGIN_MS: Final = 10_000
 """Copies count their lease from receipt; so much later can a late one die."""
+AWAY_MS_MAX: Final = TOMBSTONE_MARGIN_MS // 2
+"""Who was away for no longer knows nothing of sessions that others have forgotten to be released."""
 
 SESSION_MS_MIN: Final = 1_000
 SESSION_LINGER_MS: Final = 1_000

@@ -282,7 +282,7 @@ class NodeCore:
             promote_ready(state)
         elif not state.closed:
             why = "marked down" if not state.is_up else "no acknowledged heartbeat"
-            state.doubtful = True
+            state.doubtful_ns = state.doubtful_ns or min(state.now.boot_ns, state.lease.until_ns)
             state.emit(EventKind.FENCED, detail=why)
             refuse_waiting(state, NO_LEASE_TEXT)
 

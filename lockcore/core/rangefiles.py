@@ -276,6 +276,14 @@ class FileTable:
         self.index(file, touched)
         return Outcome.ACCEPTED
 
+    def take_back(self, file: RangeFile, order: Order, now_ns: int) -> bool:
+        """Let a file be as before a change, or forget it; its sessions have to be cleaned up after again."""
+        if not file.take_back(order, now_ns):
+            self.drop(file.key)
+            return False
+        self.index(file, {row.owner for row in file.table.rows()} | {w.owner for w in file.table.waiters()})
+        return True
+
     def index(self, file: RangeFile, owners: Iterable[Owner]) -> None:
         """Have the sessions of these owners know the file."""
         for owner in owners:

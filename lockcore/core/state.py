@@ -2,7 +2,8 @@
 
 `NodeState` owns the parts (table, handover, node lease, desk, links) and the
 effects of the running step. `changed` collects the keys that changed hands
-in it, `opened` counts sessions. The rules that use them live in modules of one
+in it, `opened` counts sessions, `doubtful_ns` is since when others may go on
+without this node (0: they do not). The rules that use them live in modules of one
 idea each: serving (client operations), inbox (what peers send), views.
 
 Invariants
@@ -83,7 +84,7 @@ class NodeState:
     mint: SessionMint
     files: FileTable
     graph: WaitGraph = field(default_factory=WaitGraph)
-    doubtful: bool = False
+    doubtful_ns: int = 0
     keeping: dict[SessionId, list[Keeping]] = field(default_factory=dict)
     alarms: Alarms = field(default_factory=Alarms)
     opened: int = 0

@@ -10,8 +10,8 @@ Invariants
       generation even, and it is asked for again under the rules of the view.
   P2  The old primary goes on serving a lock's holder until the new primary
       has accepted the lock.
-  P4  Who was out of the ring hands over nothing that sessions held before:
-      it may have been released since.
+  P4  Who was out of the ring for long hands over nothing that sessions held
+      before: it may have been released since, and forgotten.
 Elsewhere: completeness itself (handover), records (inbox, outbox).
 """
 
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from lockcore.core import keeping, queueing
 from lockcore.core.events import EventKind
+from lockcore.core.limits import AWAY_MS_MAX, NS_PER_MS
 from lockcore.core.messages import Code
 from lockcore.core.outbox import Part, PeerLink
 from lockcore.core.rangefiles import RangeFile, place_of
@@ -49,9 +50,7 @@ def adopt(state: NodeState, view: View) -> None:
     state.handover.adopt(view, state.now.boot_ns)
     if not view.graces:
         state.wipes.clear()
-    if state.doubtful and not state.handover.carried and view.previous:
-        _forget_sessions(state)  # a master that remembers nothing has put nobody out, and owes a grace everywhere
-    state.doubtful = not state.is_up
+    _remember_or_not(state, view)
     # Who leaves hands over while the view still names it; afterwards nobody
     # would take anything from it.
     named = any(member.id == state.me for member in view.members)
@@ -103,12 +102,25 @@ def _take_back(state: NodeState, item: Lease | RangeFile, first: Pending) -> Non
     now_ns = state.now.boot_ns
     if isinstance(item, RangeFile):
         state.stop_serving(item)
-        if not item.take_back(first.order, now_ns):
-            state.drop(item.key)
+        state.files.take_back(item, first.order, now_ns)
         return
     state.drop(item.key)
     if first.before is not None:  # with the queue, in which the place is kept
         state.table.restore(first.before, now_ns)
+
+
+def _remember_or_not(state: NodeState, view: View) -> None:
+    """Forget what sessions held after a long absence in which others may have gone on (P4).
+
+    Not after a short one: what they released meanwhile they still know, and
+    it outranks what is known here. Nor for a master that remembers nothing: it
+    has put nobody out, and owes a grace everywhere.
+    """
+    now_ns = state.now.boot_ns
+    away_ns = now_ns - state.doubtful_ns if state.doubtful_ns else 0
+    if away_ns > AWAY_MS_MAX * NS_PER_MS and not state.handover.carried and view.previous:
+        _forget_sessions(state)
+    state.doubtful_ns = 0 if state.is_up else state.doubtful_ns or now_ns
 
 
 def _forget_sessions(state: NodeState) -> None:

@@ -98,6 +98,19 @@ def test_what_is_taken_back_leaves_the_file_as_it_was_before() -> None:
     assert list(file.answers) == answers
 
 
+def test_sessions_have_again_what_is_taken_back() -> None:
+    """They may have been cleaned up after in between; nobody would look at the file again."""
+    sessions = SessionTable()
+    session = sessions.learn(SESSION, 1_000, 0)
+    table = FileTable(sessions)
+    file = table.create("k", 7, VIEW, WaitGraph())
+    change(file, 0)
+    file.commit(file.table.release_owner(ADA), (), {}, 0)
+    assert not session.keys
+    assert table.take_back(file, file.order, 0)
+    assert session.keys == {file.key}
+
+
 def test_what_is_not_known_any_more_is_not_taken_back() -> None:
     _, file = primary()
     change(file, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lockcore.core.limits import AWAY_MS_MAX
 from lockcore.core.messages import (
     ClearRange,
     Code,
@@ -360,12 +361,25 @@ def test_who_may_have_been_out_forgets_what_sessions_held() -> None:
     locked(bench.ask(SetRange(key, opened.session, 1, "t", WRITE, 0, 10)) or RangeFree())
     bench.ask(Lock(key, 5_000, "ada", session=opened.session, op_id=2))
     bench.acquire(own, ttl_ms=60_000)
-    bench.wait(2_500)  # fenced: others may have gone on without it
+    bench.wait(2_000 + AWAY_MS_MAX + 500)  # fenced for long: others may have gone on, and forgotten what was released
     bench.number += 1_000  # a view that it never saw
     bench.view()
     assert not bench.knows(key)
     assert bench.knows(own)  # its own lease ends it
     assert refused(bench.ask(ListHeld(opened.session))).code is Code.HANDOFF  # until the others have told it
+
+
+def test_who_was_away_for_a_moment_forgets_nothing() -> None:
+    """Others still know what they released; if it alone has the rest, nobody else would keep it."""
+    bench = Bench(peers=("b:2", "c:3")).settle()
+    opened = bench.ask(OpenSession("ada", 60_000))
+    assert isinstance(opened, SessionIs)
+    key = bench.key("a:1")
+    bench.ask(Lock(key, 5_000, "ada", session=opened.session, op_id=2))
+    bench.wait(2_500)
+    bench.number += 1_000
+    bench.view()
+    assert bench.knows(key)
 
 
 def test_nobody_forgets_what_sessions_held_for_a_master_that_lost_its_memory() -> None:
