@@ -3,9 +3,9 @@
 So that the picture of a cluster is alive, and as a load to break it under.
 
 Invariants
-  W1  Never more than `clients` locks are held, nor `rate` taken per second.
+  W1  Never more than `clients` locks are held by leases of their own, nor `rate` taken per second.
   W2  Switched off, it holds nothing and asks nothing.
-Elsewhere: `manage.py workload` and the switch on the page (dlmsite.operations).
+Elsewhere: what its sessions do (workteam), `manage.py workload` and the switch on the page (dlmsite.operations).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from lockcore.client import check
+from lockcore.client.workteam import Member
 from lockcore.errors import ClusterUnavailable, InvalidRequest, LockError, NotAcquired
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 RATE_MAX: Final = 100_000.0
 CLIENTS_MAX: Final = 10_000
 KEYS_MAX: Final = 1_000_000
+SESSIONS_MAX: Final = 1_000
 PAUSE_AFTER_ERROR_S: Final = 1.0
 EXIT_USAGE: Final = 64
 EXIT_UNAVAILABLE: Final = 69
@@ -50,6 +52,7 @@ class WorkloadPlan:
         hold: seconds that a lock is held, on average.
         seconds: how long it runs; None: until it is stopped.
         prefix: begins every key and owner.
+        sessions: how many more work in sessions, and wait for each other.
     """
 
     rate: float = 5.0
@@ -59,6 +62,7 @@ class WorkloadPlan:
     hold: float = 3.0
     seconds: float | None = None
     prefix: str = "workload"
+    sessions: int = 0
 
     def checked(self) -> WorkloadPlan:
         """Return this plan.
@@ -71,13 +75,14 @@ class WorkloadPlan:
             ("clients", self.clients, 1, CLIENTS_MAX),
             ("keys", self.keys, 1, KEYS_MAX),
             ("hold", self.hold, 0, 86_400),
+            ("sessions", self.sessions, 0, SESSIONS_MAX),
             ("seconds", self.seconds if self.seconds is not None else 1, 0.001, 86_400 * 365),
         ):
             if not low <= value <= high:
                 raise InvalidRequest(f"{name} must be from {low:g} to {high:g}, not {value:g}")
         check.ttl_ms_of(self.ttl)
         check.key_of(f"{self.prefix}/{self.keys}")
-        check.owner_of(f"{self.prefix}-{self.clients}")
+        check.owner_of(f"{self.prefix}-session-{self.clients}")
         return self
 
 
@@ -89,6 +94,7 @@ class Tally:
     refused: int = 0
     lost: int = 0
     unanswered: int = 0
+    turns: int = 0
     seconds: float = 0.0
 
     def line(self) -> str:
@@ -97,6 +103,7 @@ class Tally:
         return (
             f"{self.taken:,} locks taken in {self.seconds:.1f} s ({rate:,.1f} per second), "
             f"{self.refused:,} held by another, {self.lost:,} lost, {self.unanswered:,} unanswered"
+            + (f", {self.turns:,} turns of sessions" if self.turns else "")
         )
 
 
@@ -154,13 +161,14 @@ class Workload:
         loop = asyncio.get_running_loop()
         began = loop.time()
         clients = [loop.create_task(self._run_client(i)) for i in range(self.plan.clients)]
+        clients += [loop.create_task(self._run_session(i)) for i in range(self.plan.sessions)]
         try:
             await asyncio.wait(clients, timeout=self.plan.seconds, return_when=asyncio.FIRST_EXCEPTION)
         finally:
+            self.tally.seconds = loop.time() - began
             for task in clients:
                 task.cancel()
             results = await asyncio.gather(*clients, return_exceptions=True)
-            self.tally.seconds = loop.time() - began
         for error in results:
             if isinstance(error, Exception):
                 raise error
@@ -180,6 +188,25 @@ class Workload:
                 await self._take_one(chance, f"{plan.prefix}-{number + 1}")
             turn_s = max(turn_s + every_s * chance.uniform(0.5, 1.5), loop.time())
             await asyncio.sleep(turn_s - loop.time())
+
+    async def _run_session(self, number: int) -> None:
+        plan, chance = self.plan, random.Random(f"session {number}")  # noqa: S311 - chooses, guards nothing
+        name = f"{plan.prefix}-session-{number + 1}"
+        while True:
+            await self._on.wait()
+            async with self._working():
+                member = Member(
+                    self._client, name, plan.prefix, plan.ttl, self._hold, plan.hold, lambda: self.is_on, chance
+                )
+                try:
+                    await member.work()
+                except LockError as error:
+                    self.tally.unanswered += 1
+                    log.info("workload: %s", error)
+                    await self._hold(PAUSE_AFTER_ERROR_S)
+                finally:
+                    self.tally.turns += member.turns
+                    self.tally.refused += member.refused
 
     @contextlib.asynccontextmanager
     async def _working(self) -> AsyncIterator[None]:

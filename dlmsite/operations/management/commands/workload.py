@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
 
 DEFAULT = WorkloadPlan()
+SESSIONS = 4
+"""As many as make a queue that one can follow."""
 
 
 class Command(BaseCommand):
@@ -36,6 +38,9 @@ class Command(BaseCommand):
         parser.add_argument("--keys", type=int, default=None, help="how many keys they choose from (4 per client)")
         parser.add_argument("--ttl", type=float, default=DEFAULT.ttl, help="seconds, 0.1 to 60 (%(default)s)")
         parser.add_argument("--hold", type=float, default=DEFAULT.hold, help="seconds a lock is held (%(default)s)")
+        parser.add_argument(
+            "--sessions", type=int, default=SESSIONS, help="how many more queue, lock ranges and migrate (%(default)s)"
+        )
         parser.add_argument("--seconds", type=float, default=None, help="how long to run (until Ctrl-C)")
         parser.add_argument("--target", default="", help="gRPC addresses of nodes, as 127.0.0.1:18001,127.0.0.1:18002")
         parser.add_argument("--data", metavar="FOLDER", help="the data folder of the cluster (default: .lockring)")
@@ -43,7 +48,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Run until the time is over."""
         target = options["target"] or nearby_target(settings.ENVIRONMENT.data_dir, settings.ENVIRONMENT.port)
-        names = ("rate", "ttl", "hold", "seconds")
+        names = ("rate", "ttl", "hold", "seconds", "sessions")
         clients = options["clients"] or clients_for(options["rate"], options["hold"])
         keys = options["keys"] or max(DEFAULT.keys, 4 * clients)
         plan = WorkloadPlan(clients=clients, keys=keys, **{name: options[name] for name in names})
