@@ -161,6 +161,14 @@ class Desk:
             self.pending.pop(key, None)
         return ready
 
+    def give_up(self, key: str, since: tuple[int, int]) -> list[Pending]:
+        """Take out the mutations of a key from `since` on, oldest first."""
+        kept = [p for p in self.pending[key] if p.order < since]
+        given_up = self.settle(key, self.pending[key][-1].order)[len(kept) :]
+        for pending in kept:
+            self.expect(key, pending)
+        return given_up
+
     def attach(self, key: str, request: Request, session: SessionId, op_id: int) -> Request | None:
         """Keep it until its place in the queue has its turn; return who was attached there."""
         request.place = (key, session, op_id)

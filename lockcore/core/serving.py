@@ -240,9 +240,10 @@ def _acquire(state: NodeState, request: Request, lease: Lease | None) -> None:
         state.refuse(request, Code.OVERLOADED, "this node has all the locks it can hold; retry")
     else:
         tenure = state.view_number
+        before = None if lease is None else lease.record(state.now.boot_ns)
         new = state.table.grant(request.key, operation.owner, operation.ttl_ms, state.now, tenure)
         event = state.fact(EventKind.GRANTED, new)
-        state.mutate(new, request, _granted(new), event, fresh=True)
+        state.mutate(new, request, _granted(new), event, fresh=True, before=before)
 
 
 def _with_token(state: NodeState, request: Request, lease: Lease | None) -> None:

@@ -76,37 +76,50 @@ def _reconsider_pending(state: NodeState, key: str) -> None:
     """Take back what may no longer be acknowledged (P3).
 
     Renewals and unlocks are of a lock that was acknowledged: they go with it
-    to its new primary, who has the last word. After a view was missed nobody
-    knows what happened to it, so nothing old is acknowledged at all.
+    to its new primary, who has the last word, also where a fresh grant came
+    after them. After a view was missed nobody knows what happened to it, so
+    nothing old is acknowledged at all.
     """
     position = place_of(key)
     primary, _ = state.owners_at(position)
     carried = state.handover.carried
     if carried and state.is_up and primary == state.me.address and state.handover.ready(position):
         return
-    waiting = state.desk.pending[key]
-    first = next((p for p in waiting if p.fresh), None)
-    fresh = first.order if first is not None else None
-    if fresh is None and carried:
+    first = next((p for p in state.desk.pending[key] if p.fresh), None)
+    if first is None and carried:
         return
     item = state.item(key)
-    if first is not None and item is not None and item.order >= first.order:
-        _take_back(state, item, first)
+    since = first.order if first is not None and carried else (0, 0)
+    if first is not None and item is not None and item.order >= first.order and not _take_back(state, item, first):
+        since = (0, 0)  # nothing is left of it
     moved_to = primary if primary and primary != state.me.address else ""
-    text = HANDOFF_TEXT if fresh else "the ring changed meanwhile: the outcome is unknown"
-    state.fail(key, waiting[-1].order, Code.HANDOFF if fresh else Code.TIMEOUT, text, moved_to)
+    for pending in state.desk.give_up(key, since):
+        if pending.request is None:
+            continue
+        if first is not None and pending.order >= first.order:
+            state.refuse(pending.request, Code.HANDOFF, HANDOFF_TEXT, moved_to=moved_to)
+        else:
+            text = "the ring changed meanwhile: the outcome is unknown"
+            state.refuse(pending.request, Code.TIMEOUT, text, moved_to=moved_to)
 
 
-def _take_back(state: NodeState, item: Lease | RangeFile, first: Pending) -> None:
-    """Let the key be as it was before the first grant that nobody was told of."""
+def _take_back(state: NodeState, item: Lease | RangeFile, first: Pending) -> bool:
+    """Let the key be as it was before the first grant that nobody was told of; say whether it was anything.
+
+    That somebody released it before must not be forgotten: this node may be
+    the only one left that knows, and an older copy may come back.
+    """
     now_ns = state.now.boot_ns
     if isinstance(item, RangeFile):
         state.stop_serving(item)
-        state.files.take_back(item, first.order, now_ns)
-        return
+        if item.take_back(first.order, now_ns):
+            return True
+        state.drop(item.key)
+        return False
     state.drop(item.key)
     if first.before is not None:  # with the queue, in which the place is kept
         state.table.restore(first.before, now_ns)
+    return first.before is not None
 
 
 def _remember_or_not(state: NodeState, view: View) -> None:
@@ -118,8 +131,10 @@ def _remember_or_not(state: NodeState, view: View) -> None:
     """
     now_ns = state.now.boot_ns
     away_ns = now_ns - state.doubtful_ns if state.doubtful_ns else 0
-    if away_ns > AWAY_MS_MAX * NS_PER_MS and not state.handover.carried and view.previous:
-        _forget_sessions(state)
+    if not state.handover.carried:
+        state.sessions.doubt()
+        if away_ns > AWAY_MS_MAX * NS_PER_MS and view.previous:
+            _forget_sessions(state)
     state.doubtful_ns = 0 if state.is_up else state.doubtful_ns or now_ns
 
 

@@ -9,7 +9,7 @@ I14, a lock has one keeper, who knows everything
   - A holder who shows its newest token to the node that keeps its lock is
     neither sent on nor refused there, also in a handover (DESIGN 6).
   - Who grants, promotes or re-admits a lock knows every acknowledged state of
-    it that a living member of the same view has, while somebody may hold it.
+    it that a living member of the same view has, its release as well.
   - A fresh grant is told of in the view in which it was decided, or by who is
     primary still (P3).
 
@@ -23,7 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lockcore.core.limits import NS_PER_MS
+from lockcore.core.limits import NS_PER_MS, TOMBSTONE_MARGIN_MS
 from lockcore.core.messages import (
     ClientCall,
     Code,
@@ -50,6 +50,8 @@ SEND_AWAY = frozenset(
 )
 SLACK_NS = 20 * NS_PER_MS
 """A lease or a node lease that ends so soon may end before anything can be said."""
+REMEMBERED_NS = TOMBSTONE_MARGIN_MS * NS_PER_MS // 2
+"""So long after a lease at least all copies of it are kept as tombstones; they count from when they came."""
 HOLDS = 0.99
 """A clock that runs 1 % fast lets a lease end at so much of its time."""
 
@@ -135,7 +137,7 @@ class Custody:
             lease = other.core._state.table.get(key)  # noqa: SLF001 - a witness, no part of the rules
             if lease is None or not theirs.is_up(other.core.member):
                 continue
-            if lease.order >= newest.order and lease.live(other.clock.boot(self.stage.now_ns)):
+            if lease.order >= newest.order and other.clock.boot(self.stage.now_ns) < lease.expires_ns + REMEMBERED_NS:
                 text = f"it took over {order}, and {other.address} of the same view knows {newest.order}"
                 self._accuse("I14", node, key, text)
                 return
