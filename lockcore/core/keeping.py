@@ -80,8 +80,10 @@ def refuse_lost(state: NodeState, request: Request, proof: SessionProof | None) 
 
     Nor can it know of what was opened in a view that it has not heard of: incarnations are above their view's number.
     """
-    unheard = proof is not None and state.sessions.get(proof.ref) is None and state.mint.good(proof)
-    if proof is not None and unheard and (state.handover.acquiring() or proof.incarnation > state.view_number):
+    session = state.sessions.get(proof.ref) if proof is not None and state.mint.good(proof) else None
+    unheard = proof is not None and state.mint.good(proof) and (session is None or session.unsure)
+    behind = proof is not None and session is None and proof.incarnation > state.view_number
+    if unheard and (state.handover.acquiring() or behind):
         state.refuse(request, Code.HANDOFF, UNHEARD_TEXT)
     else:
         state.refuse(request, Code.SESSION_LOST, LOST_TEXT)

@@ -43,6 +43,7 @@ class Session:
 
     `stamp` counts its changes here, so that a peer's answer says which it
     has. `cleaned`: its locks were released where this node is primary.
+    `unsure`: others may know that it lives on.
     `healed`: the last view in which it had nothing left to re-assert.
     `tally`: its named locks as a digest counts them, until they change.
     """
@@ -53,6 +54,7 @@ class Session:
     label: str = ""
     ended: bool = False
     cleaned: bool = False
+    unsure: bool = False
     stamp: int = 0
     healed: int = 0
     tally: tuple[int, int] | None = None
@@ -152,12 +154,19 @@ class SessionTable:
         known.healed = max(known.healed, record.healed)
         if record.ended:
             self.end(known, now_ns)
-        elif not known.alive(now_ns) and record.remaining_ns:
-            return Outcome.STALE
-        else:
+        elif record.remaining_ns:
+            if not known.alive(now_ns) and (known.ended or not known.unsure):
+                return Outcome.STALE
+            if known.unsure:
+                known.unsure = known.cleaned = False
             known.expires_ns = max(known.expires_ns, now_ns + record.remaining_ns)
             self._note(known)
         return Outcome.ACCEPTED
+
+    def doubt(self) -> None:
+        """Judge no lapse from before: others may have extended sessions without this node."""
+        for session in self._sessions.values():
+            session.unsure = not session.ended
 
     def forget_all(self) -> None:
         """Know nobody any more: others have to tell."""

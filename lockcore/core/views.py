@@ -112,10 +112,7 @@ def _take_back(state: NodeState, item: Lease | RangeFile, first: Pending) -> boo
     now_ns = state.now.boot_ns
     if isinstance(item, RangeFile):
         state.stop_serving(item)
-        if item.take_back(first.order, now_ns):
-            return True
-        state.drop(item.key)
-        return False
+        return state.files.take_back(item, first.order, now_ns)
     state.drop(item.key)
     if first.before is not None:  # with the queue, in which the place is kept
         state.table.restore(first.before, now_ns)

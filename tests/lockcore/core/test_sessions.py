@@ -92,6 +92,32 @@ def test_an_extension_moves_the_end() -> None:
     assert session.alive(TTL_NS + 9_998)
 
 
+def test_word_of_a_session_that_lapsed_everywhere_does_not_make_it_linger_again() -> None:
+    """Its locks were cleaned up after; what lingers once more is never looked at again."""
+    table = SessionTable()
+    session = table.open(REF, "ada", TTL_MS, 0)
+    gone_ns = session.frees_ns
+    assert table.due(gone_ns) == [session]
+    assert table.merge(record(0), gone_ns) is Outcome.ACCEPTED
+    assert not session.excludes(gone_ns)
+
+
+def test_who_was_away_takes_the_others_word_for_it_that_a_session_lives_and_its_own_that_it_has_ended() -> None:
+    """They extended it without this node; an end is for ever all the same."""
+    table = SessionTable()
+    session = table.open(REF, "ada", TTL_MS, 0)
+    late_ns = session.frees_ns
+    table.due(late_ns)
+    table.doubt()
+    assert table.merge(record(TTL_NS), late_ns) is Outcome.ACCEPTED
+    assert session.alive(late_ns)
+    assert table.due(late_ns + TTL_NS + SESSION_LINGER_MS * NS_PER_MS) == [session]
+    assert table.merge(record(TTL_NS), session.frees_ns) is Outcome.STALE
+    table.end(session, session.frees_ns)
+    table.doubt()
+    assert table.merge(record(TTL_NS), session.frees_ns) is Outcome.STALE
+
+
 def test_who_only_learned_of_a_session_from_a_lock_tells_nobody_how_long_its_lease_is() -> None:
     """With a lease of no length, extensions would be acknowledged and extend nothing."""
     table = SessionTable()
