@@ -6,7 +6,8 @@ arrives also when the node that is being asked has stopped without a word.
 Invariants
   P1  The view never goes back.
   P2  Whoever waits for a node that a new view shows as gone is told at once.
-  P3  When the last conversation breaks, `on_silence` is called at once.
+  P3  When the last conversation breaks, `on_silence` is called at once;
+      `on_settled` once everybody has settled in a view.
 Elsewhere: which node to ask (route).
 """
 
@@ -42,6 +43,7 @@ class Pool:
         self.view: View | None = None
         self.settled = False
         self.on_silence: set[Callable[[], None]] = set()
+        self.on_settled: set[Callable[[], None]] = set()
         self._links: dict[str, Link] = {}
         self._first_view = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -95,7 +97,8 @@ class Pool:
     def _take_view(self, state: ViewState) -> None:
         view = state.view
         if self.view is not None and view.number <= self.view.number:
-            self.settled |= state.settled and view.number == self.view.number
+            if state.settled and view.number == self.view.number and not self.settled:
+                self._settle()
             return
         self.view, self.settled = view, state.settled
         self._first_view.set()
@@ -105,6 +108,13 @@ class Pool:
             if target in named and target not in living:
                 link.abandon(f"{target} was marked down")
         self._forget_strangers(named)
+        if self.settled:
+            self._settle()
+
+    def _settle(self) -> None:
+        self.settled = True
+        for tell in list(self.on_settled):
+            tell()
 
     def _forget_strangers(self, named: set[str | None]) -> None:
         """Close conversations with nodes that are neither members nor seeds (bounds the number)."""

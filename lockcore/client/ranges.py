@@ -25,6 +25,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from lockcore.client import check
+from lockcore.client.callbacks import run_callback
 from lockcore.client.live import unavailable
 from lockcore.client.sessionlock import RELEASE_S
 from lockcore.core.operations import (
@@ -43,7 +44,7 @@ from lockcore.core.rangerecords import Kind
 from lockcore.errors import ClusterUnavailable, InvalidRequest, LockError, RangeRefused
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from lockcore.client.machine import Answer
     from lockcore.client.session import Session
@@ -57,9 +58,12 @@ OFFSET_MAX: Final = 2**63 - 1
 class Ranges:
     """The byte ranges of one key. Made by `Session.ranges` and `LockClient.ranges`."""
 
-    def __init__(self, session: Session, key: str) -> None:
+    def __init__(self, session: Session, key: str, on_lost: Callable[[HeldRange], object] | None = None) -> None:
         self.session = session
         self.key = check.key_of(key)
+        self.on_lost = on_lost
+        if on_lost is not None:
+            session.adopt(self)
 
     def __repr__(self) -> str:
         return f"<Ranges of {self.key!r} in {self.session!r}>"
@@ -130,6 +134,16 @@ class Ranges:
         answer = await self._ask(operation)
         if not isinstance(answer.result, Released):
             raise self._error(answer)
+
+    @property
+    def pieces(self) -> list[HeldRange]:
+        """What the session believes to hold of this key, all its owners; nothing when the session is lost."""
+        return self.session.belief.pieces(self.key) if self.session.is_alive else []
+
+    def session_lost(self, _reason: str) -> None:
+        """Tell that every piece is lost with the session."""
+        for piece in self.session.belief.pieces(self.key):
+            run_callback(self.on_lost, piece)
 
     async def migrate(  # noqa: PLR0913 - what SETLK_MIGRATE takes
         self,

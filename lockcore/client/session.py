@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from lockcore.client.callbacks import keep_running, run_callback
 from lockcore.client.calls import call
 from lockcore.client.clock import Alarm, boot_ns
+from lockcore.client.healer import Healer
 from lockcore.client.live import unavailable
 from lockcore.client.ranges import Ranges
 from lockcore.client.sessionlease import SessionLease, SessionState
@@ -35,7 +36,6 @@ from lockcore.core.limits import NS_PER_MS, WAIT_MS_MAX
 from lockcore.core.operations import (
     Code,
     EndSession,
-    KeepAlive,
     OpenSession,
     Operation,
     Refused,
@@ -45,12 +45,16 @@ from lockcore.core.operations import (
 from lockcore.errors import LockError, SessionLost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from types import TracebackType
-    from typing import Self
+    from typing import Any, Self, TypeVar
 
+    from lockcore.client.belief import Belief
     from lockcore.client.client import LockClient
     from lockcore.client.machine import Answer
+    from lockcore.core.operations import HeldRange
+
+    T = TypeVar("T")
 
 __all__ = ["Session", "SessionState"]
 
@@ -90,6 +94,8 @@ class Session:
         self._lease = SessionLease(ttl_ms)
         self._told = SessionState.CONNECTED
         self._ops = count(1)
+        self._healer = Healer(self)
+        self._background: set[asyncio.Task[Any]] = set()
         self._held: dict[Held, None] = {}
         self._asking: set[asyncio.Timeout] = set()
         self._opening = False
@@ -153,14 +159,15 @@ class Session:
         if self._opening:
             raise LockError("this session was opened before; ask the client for a new one")
         self._opening = True
-        answer = await self._call(OpenSession(self.label, self.ttl_ms, again), self.client.timeout_ms)
+        answer = await self.call(OpenSession(self.label, self.ttl_ms, again), self.client.timeout_ms)
         if not isinstance(answer.result, SessionIs):
             self._opening = False
             raise self.error_of(answer)
         self.client.adopt_session(self)
         self._proof = answer.result.session
         self.client.pool.on_silence.add(self._fall_silent)
-        self._extend(answer.sent_ns)
+        self.client.pool.on_settled.add(self._healer.note_settled)
+        self.extend(answer.sent_ns)
         self._keeper = keep_running(self._keep())
         return self
 
@@ -173,7 +180,7 @@ class Session:
         if self._keeper is not None:
             await asyncio.gather(self._keeper, return_exceptions=True)
         if alive and proof is not None:
-            await self._call(EndSession(proof), END_MS)
+            await self.call(EndSession(proof), END_MS)
         await asyncio.gather(*self.undoing, return_exceptions=True)
 
     async def __aenter__(self) -> Self:
@@ -198,9 +205,14 @@ class Session:
         """Return a named lock to be entered; see `SessionLock`."""
         return SessionLock(self, key, wait=wait, owner=owner, lock_delay=lock_delay, on_lost=on_lost)
 
-    def ranges(self, key: str) -> Ranges:
-        """Return the byte ranges of a key; see `Ranges`."""
-        return Ranges(self, key)
+    def ranges(self, key: str, *, on_lost: Callable[[HeldRange], object] | None = None) -> Ranges:
+        """Return the byte ranges of a key; see `Ranges`.
+
+        Args:
+            key: 1 to 4,096 bytes of UTF-8.
+            on_lost: called with each piece that was held and is not any more, unless it was unlocked.
+        """
+        return Ranges(self, key, on_lost)
 
     async def take_over(self, old: SessionProof) -> TakenOver:
         """Take over, key by key and each at once, all that another session holds (SETLK_MIGRATE).
@@ -228,17 +240,21 @@ class Session:
             raise LockError("this session belongs to the process that forked this one; open another here")
         self.refuse_if_over()
         self.client.refuse_if_closed()
+        operation, answer = self.belief.begin(operation), None
         try:
             async with asyncio.timeout(None) as until_the_end:
                 self._asking.add(until_the_end)
                 try:
-                    return await self._call(operation, timeout_ms, waits=waits)
+                    answer = await self.call(operation, timeout_ms, waits=waits)
+                    return answer
                 finally:
                     self._asking.discard(until_the_end)
+                    self.belief.finish(operation, answer.result if answer is not None else None)
         except TimeoutError:
             raise self._lost_error() from None
 
-    async def _call(self, operation: Operation, timeout_ms: int | None, *, waits: bool = False) -> Answer:
+    async def call(self, operation: Operation, timeout_ms: int | None, *, waits: bool = False) -> Answer:
+        """Ask, whatever has become of the session."""
         timeout_ns = (WAIT_MS_MAX if timeout_ms is None else timeout_ms) * NS_PER_MS
         route = self.client.route(operation.key or (self._proof.id if self._proof else self.label))
         attempt = {"attempt_ms": WAIT_ATTEMPT_MS} if waits else {}
@@ -286,6 +302,22 @@ class Session:
         """Tell it no more."""
         self._held.pop(held, None)
 
+    @property
+    def belief(self) -> Belief:
+        """What it believes to hold."""
+        return self._healer.belief
+
+    def holders(self) -> list[Held]:
+        """Return whom to tell of a loss."""
+        return list(self._held)
+
+    def background(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run something until it is done or the session is over."""
+        task = keep_running(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
     # --- keeping it alive ----------------------------------------------------------------------------------
 
     async def _keep(self) -> None:
@@ -297,15 +329,19 @@ class Session:
             if boot_ns() < self._lease.due_ns:
                 continue
             left_ms = max(1, (self._lease.until_ns - boot_ns()) // NS_PER_MS)
-            answer = await self._call(KeepAlive(self.proof, self.ttl_ms, self.label), left_ms)
-            if isinstance(answer.result, SessionIs):
-                self._extend(answer.sent_ns)
-            elif isinstance(answer.result, Refused):
-                self._lose(answer.result.text)
-            else:
-                self._look()
+            self.take_keep_alive(await self._healer.keep_alive(left_ms))
 
-    def _extend(self, sent_ns: int) -> None:
+    def take_keep_alive(self, answer: Answer) -> None:
+        """Take the answer to a keep-alive."""
+        if isinstance(answer.result, SessionIs):
+            self.extend(answer.sent_ns)
+        elif isinstance(answer.result, Refused):
+            self._lose(answer.result.text)
+        else:
+            self._look()
+
+    def extend(self, sent_ns: int) -> None:
+        """Hold on for another lease, counted from when this keep-alive was sent."""
         self._lease.extend(sent_ns, boot_ns())
         self._look()
 
@@ -355,4 +391,7 @@ class Session:
         for asked in list(self._asking):
             asked.reschedule(0.0)
         self.client.pool.on_silence.discard(self._fall_silent)
+        self.client.pool.on_settled.discard(self._healer.note_settled)
+        for task in self._background - {asyncio.current_task()}:
+            task.cancel()
         self.client.forget_session(self)

@@ -130,12 +130,17 @@ def return_range(state: NodeState, request: Request, operation: SetRange) -> Non
         state.refuse(request, Code.INVALID, span.text)
     elif _was_unlocked(state, operation, span.start, span.end):
         state.answer(request, Released())
-    elif ranges_wait(state, position_of(operation.key)) or _has(state, operation, span.start, span.end):
+    elif _may_be_lost(state, operation) or _has(state, operation, span.start, span.end):
         ranging.serve_range(state, request, operation)
     elif known(state, operation.session) is None:
         refuse_lost(state, request, operation.session)
     else:
         state.refuse(request, Code.NOT_HELD, TOO_LATE_TEXT)
+
+
+def _may_be_lost(state: NodeState, operation: SetRange) -> bool:
+    """Say whether it may have been held and lost: in a grace, and every fence given before is below the view."""
+    return operation.held_fence < state.view_number and ranges_wait(state, position_of(operation.key))
 
 
 def _has(state: NodeState, operation: SetRange, start: int, end: int) -> bool:

@@ -84,6 +84,11 @@ class Lease:
         """Return what an operation was answered, if that is still known."""
         return next((a for a in self.answers if a.session == session and a.op_id == op_id), None)
 
+    def op_id_of(self, session: SessionId) -> int:
+        """Return which operation of a session got the lock as it is held, 0 where that is forgotten."""
+        mine = (a for a in self.answers if a.session == session and a.generation == self.generation)
+        return next((a.op_id for a in mine), 0)
+
     def note_answer(self, answer: Answered) -> None:
         """Remember an answer for its repetition; the oldest is forgotten."""
         self.answers = (answer, *self.answers)[:ANSWERS_KEPT]

@@ -370,6 +370,7 @@ class Holdings:
     locks: tuple[tuple[str, int], ...]
     ranges: tuple[tuple[str, HeldRange], ...]
     view: int = 0  # of which it is all that the node has; 0: the ring is changing
+    op_ids: tuple[int, ...] = ()  # for each name the operation that got it; 0: forgotten
 
 
 RangeResult = RangeLocked | RangeFree | RangeDenied | RangeConflict

@@ -387,12 +387,13 @@ def _do(state: NodeState, file: RangeFile, operation: Callable[[], rr.Step]) -> 
 def holdings(state: NodeState, session: Session) -> Holdings:
     """Return what a session holds where this node decides."""
     now_ns = state.now.boot_ns
-    locks, ranges = [], []
+    locks, ranges, op_ids = [], [], []
     for key in sorted(session.keys):
         lease, file = state.table.get(key), state.files.get(key)
         if lease is not None and lease.serving and lease.session is session and lease.live(now_ns):
             locks.append((lease.key, lease.generation))
+            op_ids.append(lease.op_id_of(session.ref))
         if file is not None and file.serving:
             owners = file.table.owners_of(*session_key(session))
             ranges += [(file.name, _piece(state, row)) for owner in owners for row in file.table.rows_of(owner)]
-    return Holdings(tuple(locks), tuple(ranges), state.settled_view)
+    return Holdings(tuple(locks), tuple(ranges), state.settled_view, tuple(op_ids))

@@ -84,7 +84,9 @@ def put_result(message: pb.OpResult, result: Result) -> None:  # noqa: C901, PLR
             message.range_conflict.piece.CopyFrom(piece_message(result.piece))
             message.range_conflict.moved_to = result.moved_to
         case Holdings():
-            message.holdings.locks.extend(pb.HeldLock(key=key, generation=g) for key, g in result.locks)
+            ops = result.op_ids or (0,) * len(result.locks)
+            held = zip(result.locks, ops, strict=True)
+            message.holdings.locks.extend(pb.HeldLock(key=key, generation=g, op_id=op) for (key, g), op in held)
             message.holdings.ranges.extend(pb.HeldPiece(key=key, piece=piece_message(p)) for key, p in result.ranges)
             message.holdings.view = result.view
             message.holdings.SetInParent()
@@ -180,6 +182,7 @@ def _holdings_of(message: pb.OpResult) -> Holdings:
         tuple((lock.key, lock.generation) for lock in h.locks),
         tuple((held.key, piece_of(held.piece)) for held in h.ranges),
         h.view,
+        tuple(lock.op_id for lock in h.locks),
     )
 
 

@@ -116,6 +116,18 @@ def test_after_the_grace_a_piece_does_not_come_back() -> None:
     assert piece_of(ada.set(key, WRITE, 0, 10)).fence > piece.fence
 
 
+def test_a_fence_that_nobody_can_have_been_given_takes_nothing() -> None:
+    """It would beat every honest claim, and lift all fences for ever."""
+    cluster = four()
+    ada, eve = Holder(cluster, "ada"), Holder(cluster, "eve")
+    key = lost_key(cluster)
+    piece = piece_of(ada.set(key, WRITE, 0, 10))
+    lose(cluster, key)
+    piece_of(ada.set(key, WRITE, 0, 10, fence=piece.fence))
+    assert refused(eve.set(key, WRITE, 0, 10, fence=2**62)).code is Code.NOT_HELD
+    assert ada.listed()[1] == [(key, piece)]
+
+
 def test_without_a_loss_only_what_is_held_is_held() -> None:
     cluster = four()
     ada = Holder(cluster, "ada")

@@ -366,7 +366,7 @@ def test_who_may_have_been_out_forgets_what_sessions_held() -> None:
     bench.view()
     assert not bench.knows(key)
     assert bench.knows(own)  # its own lease ends it
-    assert refused(bench.ask(ListHeld(opened.session))).code is Code.HANDOFF  # until the others have told it
+    assert refused(bench.ask(ListHeld(opened.session)) or RangeFree()).code is Code.HANDOFF  # others have to tell
 
 
 def test_who_was_away_for_a_moment_forgets_nothing() -> None:

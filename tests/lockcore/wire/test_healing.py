@@ -47,7 +47,7 @@ def test_nodes_tell_each_other_what_is_healed_and_who_is_informed() -> None:
         SessionIs(PROOF, 5_000),
         SessionIs(PROOF, 5_000, Digest(BIG, 3, 0, BIG)),
         SessionIs(PROOF, 5_000, Digest(0, 0, 0, 0)),
-        Holdings((("k", 7),), (), BIG),
+        Holdings((("k", 7), ("l", 8)), (), BIG, (BIG, 0)),
     ],
 )
 def test_a_digest_and_the_view_of_a_list_arrive_as_they_were(result: Result) -> None:
