@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,6 +48,10 @@ ANSWER_SLACK_MS: Final = 100
 PAUSE_MS_FIRST: Final = 50
 PAUSE_MS_MAX: Final = 1_000
 RECONNECT_MS: Final = 50
+CROWD: Final = 8
+BUSY_S: Final = 0.02
+GATHER_S: Final = 0.003
+"""So long operations are gathered into one message where CROWD others wait, and one was answered within BUSY_S."""
 OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
@@ -96,6 +101,8 @@ class Link:
         self._queue: list[Call] = []
         self._last_id = 0
         self._wanted = asyncio.Event()
+        self._heard = asyncio.Event()
+        self._heard_at_s = 0.0
         self._task: asyncio.Task[None] | None = None
         self._channel: grpc.aio.Channel | None = None
         self._pause_ms = PAUSE_MS_FIRST
@@ -204,6 +211,7 @@ class Link:
         while True:
             await self._wanted.wait()  # goes on in the next turn: everybody of this one has come along
             self._wanted.clear()
+            await self._gather()
             while batch := self._take_batch():
                 try:
                     await stream.write(encode_client_batch(batch))
@@ -211,6 +219,16 @@ class Link:
                     log.warning("operations could not be sent to %s: %s", self.target, error)
                     for call in batch:
                         self._fail(self._questions[call.id], str(error))
+
+    async def _gather(self) -> None:
+        """Where answers come thick and fast, let more operations come along until the next of them is here."""
+        quiet_s = asyncio.get_running_loop().time() - self._heard_at_s
+        if len(self._questions) - len(self._queue) < CROWD or quiet_s > BUSY_S:
+            return
+        self._heard.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GATHER_S):
+                await self._heard.wait()
 
     def _take_batch(self) -> list[Call]:
         """Take what fits into one message, without what nobody waits for."""
@@ -233,6 +251,8 @@ class Link:
     def _hear(self, data: bytes) -> None:
         message = decode_server_batch(data)
         self.talking = True
+        self._heard.set()
+        self._heard_at_s = asyncio.get_running_loop().time()
         self._pause_ms = PAUSE_MS_FIRST
         if message.view is not None:
             self._on_view(message.view)

@@ -171,12 +171,13 @@ class NodeCore:
 
     # --- the step ---------------------------------------------------------------------
 
-    def step(self, given: NodeInput, now: Instant) -> list[NodeEffect]:
+    def step(self, given: NodeInput, now: Instant, *, more: bool = False) -> list[NodeEffect]:
         """Take one input; return what to do, in order.
 
         Args:
             given: what happened.
             now: both clocks; `boot_ns` never below the previous call's.
+            more: another input follows at once. What goes to peers then leaves with the last one, in one batch.
         """
         state = self._state
         state.now = now
@@ -185,7 +186,8 @@ class NodeCore:
         self._take(given)
         queueing.pass_time(state)  # also what ended in this very step
         self._tell_watchers()
-        self._flush()
+        if not more:
+            self._flush()
         return state.out
 
     def _take(self, given: NodeInput) -> None:

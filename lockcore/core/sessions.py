@@ -25,9 +25,10 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lockcore.core.limits import LEASE_MS_MAX, NS_PER_MS, SESSION_LINGER_MS
 from lockcore.core.operations import SessionId, SessionProof
@@ -80,15 +81,23 @@ class Session:
         )
 
 
+PROOFS_KEPT: Final = 4_096
+"""Each operation shows one: sessions that are busy are not computed anew."""
+
+
 class SessionMint:
     """Makes and verifies secrets of sessions (J3). The key never leaves it."""
 
     def __init__(self, secret: bytes) -> None:
         """Derive a key of its own from the cluster's secret."""
         self._key = hmac.new(secret, b"session", sha256).digest()
+        self._made = lru_cache(PROOFS_KEPT)(self._make)
 
     def prove(self, ref: SessionId) -> SessionProof:
         """Return what the session's client is to show."""
+        return self._made(ref)
+
+    def _make(self, ref: SessionId) -> SessionProof:
         mac = hmac.new(self._key, f"{ref.incarnation}|{ref.id}".encode(), sha256)
         return SessionProof(ref.id, ref.incarnation, mac.hexdigest())
 

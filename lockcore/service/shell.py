@@ -64,7 +64,7 @@ class Core(Protocol):
     def view(self) -> View | None: ...  # noqa: D102
     @property
     def all_settled(self) -> bool: ...  # noqa: D102
-    def step(self, given: NodeInput, now: Instant) -> list[NodeEffect]: ...  # noqa: D102
+    def step(self, given: NodeInput, now: Instant, *, more: bool = False) -> list[NodeEffect]: ...  # noqa: D102
     def next_timer_ns(self) -> int | None: ...  # noqa: D102
     def registration(self) -> Register: ...  # noqa: D102
     def gauges(self, now: Instant) -> Gauges: ...  # noqa: D102
@@ -165,8 +165,8 @@ class NodeShell:
     def give(self, *inputs: NodeInput) -> None:
         """Step through inputs and carry out what follows; never raises."""
         effects: list[NodeEffect] = []
-        for given in inputs:
-            effects += self._step(given)
+        for left, given in zip(range(len(inputs) - 1, -1, -1), inputs, strict=True):
+            effects += self._step(given, more=left > 0)
         self._carry_out(effects)
         self._note_changes()
         self._set_timer()
@@ -210,9 +210,9 @@ class NodeShell:
 
     # --- inside -----------------------------------------------------------------------
 
-    def _step(self, given: NodeInput) -> list[NodeEffect]:
+    def _step(self, given: NodeInput, *, more: bool = False) -> list[NodeEffect]:
         try:
-            return self.core.step(given, clock.now())
+            return self.core.step(given, clock.now(), more=more)
         except Exception as error:  # noqa: BLE001 - N2: whatever it is, the node serves on
             self.faults.note(f"step of {_name_of(given)}", error)
             if isinstance(given, ClientCall):

@@ -18,7 +18,19 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # nodes die here by design; gRP
 
 from tests.bench.report import NotMeasured, Row, load, say, tell
 
-NAMES: Final = ("failover", "join", "throughput", "idle", "push", "recorder", "page", "ranges")
+NAMES: Final = (
+    "failover",
+    "join",
+    "throughput",
+    "idle",
+    "push",
+    "recorder",
+    "page",
+    "ranges",
+    "renewal",
+    "queue",
+    "stream",
+)
 
 
 def main(arguments: list[str]) -> int:

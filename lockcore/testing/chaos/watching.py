@@ -61,13 +61,13 @@ class WatchedCore(NodeCore):
         super().__init__(member, secret, config)
         self._witness = Witness(self, self.folder / f"deeds-{member.incarnation}.ndjson")
 
-    def step(self, given: NodeInput, now: Instant) -> list[NodeEffect]:
+    def step(self, given: NodeInput, now: Instant, *, more: bool = False) -> list[NodeEffect]:
         """Take a step, and have it on file."""
         witness = self._witness
         witness.now_ns = now.boot_ns
         witness.hear(given)
         try:
-            effects = super().step(given, now)
+            effects = super().step(given, now, more=more)
             witness.see(given, effects)
         finally:
             witness.write()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lockcore.client import link as link_module
-from lockcore.client.link import BATCH_BYTES_MAX, Link, LinkProblem
+from lockcore.client.link import BATCH_BYTES_MAX, CROWD, Link, LinkProblem
 from lockcore.core.operations import Code, FindOwner, Granted, Lock, Refused, Released, Unlock
 from lockcore.wire.codec import OPS_PER_BATCH_MAX, Call, encode_client_batch
 from tests.lockcore.client.scripted import ScriptedNode, view_of
@@ -45,6 +45,26 @@ async def test_more_than_a_batch_holds_leaves_in_several(link: Link, node: Scrip
     assert len(results) == count
     assert sum(node.batches) == count
     assert max(node.batches) == OPS_PER_BATCH_MAX
+
+
+async def test_where_much_is_under_way_the_next_operations_leave_together(
+    link: Link, node: ScriptedNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message costs more than the operations in it, and an answer is on its way that many wait for."""
+    monkeypatch.setattr(link_module, "GATHER_S", 30.0)
+    monkeypatch.setattr(link_module, "BUSY_S", 30.0)
+    node.script = lambda _: None
+    asked = [asyncio.create_task(link.ask(Lock(f"k{i}", 1_000, "me"), 60_000)) for i in range(CROWD)]
+    await node.heard_at_least(CROWD)
+    for i in range(5):
+        asked.append(asyncio.create_task(link.ask(Lock(f"more {i}", 1_000, "me"), 60_000)))
+        await asyncio.sleep(0)
+    assert node.batches == [CROWD]
+    await node.answer(0, Released())
+    await node.heard_at_least(CROWD + 5)
+    assert node.batches == [CROWD, 5]
+    for task in asked:
+        task.cancel()
 
 
 async def test_long_keys_make_no_message_that_is_too_long(link: Link, node: ScriptedNode) -> None:

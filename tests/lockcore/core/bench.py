@@ -88,9 +88,9 @@ class Bench:
         """Both clocks."""
         return Instant(self.now_ms * NS_PER_MS, WALL_NS + self.now_ms * NS_PER_MS)
 
-    def step(self, given: NodeInput) -> list[NodeEffect]:
+    def step(self, given: NodeInput, *, more: bool = False) -> list[NodeEffect]:
         """Give the node one input; return and remember what it does."""
-        effects = self.core.step(given, self.now)
+        effects = self.core.step(given, self.now, more=more)
         self.out.extend(effects)
         for effect in effects:
             if isinstance(effect, Reply):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from lockcore.core.events import EventKind
 from lockcore.core.limits import HEARTBEAT_MS, NODE_LEASE_MS, NS_PER_MS
 from lockcore.core.messages import (
+    ClientCall,
     Close,
     Code,
     Farewell,
@@ -17,7 +18,9 @@ from lockcore.core.messages import (
     HeartbeatAck,
     Leave,
     Lock,
+    PeerBatch,
     RegisterRefused,
+    SendPeer,
     Stop,
     Tick,
 )
@@ -247,3 +250,19 @@ def test_a_node_whose_grace_is_over_says_farewell_with_nothing_left_to_wait_for(
     bench.live(3_000)
     bench.tell(Close())
     assert [m.longest_ms for m in bench.sent_to_master(Farewell)] == [0]
+
+
+def test_what_arrives_together_leaves_for_the_backup_together() -> None:
+    """One batch is under way at a time: sent alone, the first operation would make the others wait for its answer."""
+    bench = Bench().settle()
+    keys = [
+        key
+        for key in (f"key-{i}" for i in range(200))
+        if bench.core.view and bench.core.view.ring.primary(key) == "a:1"
+    ]
+    for number, key in enumerate(keys[:5], 1):
+        effects = bench.step(ClientCall(900 + number, Lock(key, 5_000, "ada"), 5_000, may_park=True), more=number < 5)
+        assert bool(effects) is (number == 5)
+    (batch,) = [e.message for e in effects if isinstance(e, SendPeer)]
+    assert isinstance(batch, PeerBatch)
+    assert [record.key for record in batch.replicas] == keys[:5]

@@ -51,13 +51,15 @@ class Script:
         self.view: View | None = None
         self.all_settled = False
         self.inputs: list[NodeInput] = []
+        self.more: list[bool] = []
         self.answers: Callable[[NodeInput], list[NodeEffect]] = lambda _: []
         self.timer_ns: int | None = None
         self.is_serving = True
 
-    def step(self, given: NodeInput, now: Instant) -> list[NodeEffect]:
+    def step(self, given: NodeInput, now: Instant, *, more: bool = False) -> list[NodeEffect]:
         del now
         self.inputs.append(given)
+        self.more.append(more)
         return self.answers(given)
 
     def next_timer_ns(self) -> int | None:
@@ -137,6 +139,7 @@ async def test_several_inputs_write_their_facts_once(core: Script, log: Log, she
     core.answers = lambda _: [Emit(FACT)]
     shell.give(Tick(), Tick(), Tick())
     assert log.done == [("facts", 3)]
+    assert core.more == [True, True, False]
 
 
 async def test_an_exception_in_a_step_answers_its_client_and_spares_the_others(
