@@ -165,6 +165,14 @@ def test_a_run_tells_a_program_how_it_goes_on_and_ends_with_it(tmp_path: Path) -
     assert "stdin" in last["text"]
 
 
+def test_nodes_that_cannot_start_are_told_at_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lockcore.testing.chaos", "--out", str(tmp_path / "chaos"), "--patch", "nowhere:x"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=PATIENCE_S, text=True)
+    assert done.returncode == 2
+    assert "ended at once; see the logs in" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_run_that_nobody_listens_to_any_more_ends(tmp_path: Path) -> None:
     folder = tmp_path / "chaos"
     with begun("--out", str(folder), "--seconds", "60", "--progress", "--only", "pause_short") as harness:

@@ -39,6 +39,7 @@ SPOOL_FOLDER: Final = "spool"
 LOOK_S: Final = 0.005
 END_S: Final = 5.0
 NO_MASTER_S: Final = 60
+START_S: Final = 60.0
 
 
 class NotReached(Exception):  # noqa: N818 - told to people, and counted
@@ -118,7 +119,9 @@ class Cluster:
         for node in self.nodes:
             if node is not self.spare:
                 await self.start_node(node)
-        await self.wait_settled(60)
+        await self.wait(lambda: bool(self.died()) or self._settled(), START_S, "a first settled view")
+        if died := self.died():
+            raise NotReached(f"{', '.join(died)} ended at once")
 
     async def start_master(self) -> None:
         """Start the master (again)."""
@@ -270,12 +273,11 @@ class Cluster:
         Raises:
             NotReached: it did not come.
         """
+        await self.wait(self._settled, limit_s, "a settled view of the nodes that run")
 
-        def reached() -> bool:
-            wanted = {node.address for node in self.running}
-            return self.seen.settled and self.seen.addresses == wanted and not self.seen.up & self.gone
-
-        await self.wait(reached, limit_s, "a settled view of the nodes that run")
+    def _settled(self) -> bool:
+        wanted = {node.address for node in self.running}
+        return self.seen.settled and self.seen.addresses == wanted and not self.seen.up & self.gone
 
     async def wait(self, condition: Callable[[], bool], limit_s: float, what: str) -> None:
         """Wait for a condition.
