@@ -146,7 +146,7 @@ def _take_transfer(state: NodeState, batch: PeerBatch, record: LeaseRecord) -> O
     if primary != state.me.address:
         return Outcome.STALE
     known = state.table.get(record.key)
-    served = known is not None and known.serving
+    served = known is not None and known.serving and known.live(state.now.boot_ns)
     outcome = state.table.merge(record, state.now.boot_ns)
     lease = state.table.get(record.key)
     if outcome is Outcome.ACCEPTED and lease is not None and not lease.serving:
@@ -166,6 +166,7 @@ def _take_file(state: NodeState, batch: PeerBatch, record: FileRecord) -> Outcom
         return Outcome.STALE
     known = state.files.get(id_of(record.key))
     served = known is not None and known.serving
+    held = served and known is not None and not known.gone
     state.table.raise_floor(record.generation)
     outcome = state.files.merge(record, state.now.boot_ns)
     file = state.files.get(id_of(record.key))
@@ -174,7 +175,7 @@ def _take_file(state: NodeState, batch: PeerBatch, record: FileRecord) -> Outcom
     state.table.raise_floor(file.table.floor)
     if record.transfer and not file.serving:
         state.begin_serving(file)
-        if not served and not file.gone:
+        if not held and not file.gone:
             state.emit(EventKind.TRANSFERRED, file, batch.sender.address)
         state.spread(file)
     elif served and not file.serving:

@@ -186,6 +186,17 @@ def test_a_received_lock_is_served_and_copied_to_this_nodes_backup() -> None:
     assert key in {r.key for b in bench.batches("c:3") for r in b.replicas}
 
 
+def test_a_lock_that_comes_after_the_tombstone_of_an_older_one_is_told_of_too() -> None:
+    """Observers learn where it is from then on; found by simulation: its holder was looked for at the old primary."""
+    bench = Bench(peers=("b:2", "c:3"))
+    bench.view()
+    key = bench.key("a:1", "b:2")
+    bench.send("b:2", transfers=(record(key, 40, gone=True),))
+    bench.send("c:3", transfers=(record(key, 50),))
+    told = [f for f in bench.facts() if f.kind is EventKind.TRANSFERRED]
+    assert [(f.generation, f.peer) for f in told] == [(50, "c:3")]
+
+
 def test_an_older_copy_is_never_served_beside_a_handover() -> None:
     """P1: a copy from before may be renewed, released or superseded by now."""
     bench = Bench().settle()
