@@ -247,7 +247,8 @@ async def test_a_time_in_which_the_loop_did_not_run_is_noticed(tmp_path: Path) -
     recorder.call(call)
     recorder.close()
     found = read_all([tmp_path / "one.ndjson"])
-    assert [end_ns - begin_ns > 2 * STALL_NS for begin_ns, end_ns in found.stalls] == [True]
+    # A busy machine may add stalls of its own.
+    assert any(end_ns - begin_ns > 2 * STALL_NS for begin_ns, end_ns in found.stalls)
     assert (found.calls[0].client, found.calls[0].generation) == ("a", 7)
     assert "secret" not in (tmp_path / "one.ndjson").read_text()
 
