@@ -23,8 +23,9 @@ Invariants
       margin have passed since the master last acknowledged it.
   M6  A member that is heard is marked down only if of each pair that may hold
       state one node stays up.
-  M8  Being apart counts only from when the master hears both of the two
-      without a gap: words that are older, or waited while it slept, count nothing.
+  M8  Being apart, and being deaf, count only from when the master hears both of
+      the two, or the one, without a gap: words that are older, or waited while
+      it slept, count nothing.
 Elsewhere: how they come back (admission), who tells (reach, liveness).
 """
 
@@ -75,9 +76,12 @@ def is_deaf(state: MasterState, node: Node) -> bool:
 
     Its lease ran from before the last acknowledgement that is known to have
     arrived, so it has fenced itself by now, unless another one arrives yet.
+    One that slept, or spoke to a master that slept, has had no time to show
+    that (M8).
     """
     now_ns = state.now.boot_ns
-    if now_ns - node.proved_ns < state.silence_ns or not state.is_up(node.id):
+    listened_ns = max(node.proved_ns, node.steady_ns)
+    if now_ns - listened_ns < state.silence_ns or not state.is_up(node.id):
         return False
     in_vain = sum(now_ns - at_ns >= PEER_SILENCE_MS * NS_PER_MS for _, at_ns in node.unproven)
     return in_vain >= DEAF_ACKS

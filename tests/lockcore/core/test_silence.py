@@ -205,6 +205,25 @@ def test_a_member_that_slept_for_less_than_its_lease_is_not_deaf() -> None:
     assert desk.up() == {"a:1", "b:2", "c:3"}
 
 
+@pytest.mark.parametrize("who_slept", ["the master", "the member"])
+def test_a_member_that_pauses_for_a_second_after_another_sleep_is_not_deaf(who_slept: str) -> None:
+    """M8: found by simulation: several heartbeats came at once, and half a second later their answers were in vain."""
+    desk = Desk()
+    b = three(desk)[1]
+    b.silent = b.deaf = True
+    if who_slept == "the master":
+        desk.now_ms += NODE_LEASE_MS
+    else:
+        desk.live(NODE_LEASE_MS)
+    for _ in range(3):
+        desk.beat(b)
+    desk.live(1_100)
+    assert "b:2" in desk.up()
+    b.silent = b.deaf = False
+    desk.live(LIMIT_MS)
+    assert desk.up() == {"a:1", "b:2", "c:3"}
+
+
 # --- whole clusters ------------------------------------------------------------------------
 
 
