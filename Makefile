@@ -56,6 +56,7 @@ test: install browser  ## Run every test, and simulate for SIM_SECONDS=60, WORKE
 sim: install  ## Simulate clusters under random faults: SEEDS=1000 FIRST=0 JOBS=1, or one of them: SEED=17
 	$(BIN)/python -m lockcore.testing.campaign --jobs $(JOBS) $(if $(SEED),--seeds 1 --first $(SEED),--seeds $(SEEDS) --first $(FIRST))
 	$(BIN)/python -m lockcore.testing.campaign --jobs $(JOBS) --single $(if $(SEED),--seeds 1 --first $(SEED),--seeds $$(( $(SEEDS) / 4 )) --first $(FIRST))
+	$(BIN)/python -m lockcore.testing.campaign --jobs $(JOBS) --sessions $(if $(SEED),--seeds 1 --first $(SEED),--seeds $(SEEDS) --first $(FIRST))
 	$(if $(SEED),,$(BIN)/python -m lockcore.testing.exhaust --states $$(( $(SEEDS) * 2 )))
 	$(if $(SEED),,$(BIN)/python -m lockcore.testing.exhaust --postponed 0)
 

@@ -5,6 +5,7 @@
     --jobs 2                      on so many processes
     --report FILE                 one line for each batch; started again with it, a campaign goes on where it stopped
     --single                      one fault for each seed, and holders that must keep all
+    --sessions                    programs in sessions, with queues, byte ranges and migrations
 
 Elsewhere: one seed (simulate), one fault (single), files of batches (batches),
 all short runs (exhaust).
@@ -20,13 +21,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from lockcore.testing.batches import Batch, OtherCode, Plan, commit, run_all, told
+from lockcore.testing.sessioned import simulate_sessions
 from lockcore.testing.simulate import Verdict, simulate
 from lockcore.testing.single import simulate_single
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["LEAST_PER_SEED", "LEAST_PER_SINGLE", "campaign", "commit", "told", "vacuous"]
+__all__ = ["LEAST_PER_SEED", "LEAST_PER_SESSION_SEED", "LEAST_PER_SINGLE", "campaign", "commit", "told", "vacuous"]
 
 LEAST_PER_SEED = {
     "events": 1_200.0,
@@ -42,6 +44,19 @@ LEAST_PER_SEED = {
 }
 """Below these averages a batch proved nothing: too little happened in it."""
 LEAST_PER_SINGLE = {"granted": 5.0, "contested": 5.0, "promoted": 0.3, "transferred": 0.3, "locks kept": 5.0}
+LEAST_PER_SESSION_SEED = {
+    "sessions": 4.0,
+    "session grants": 6.0,
+    "session waits": 3.0,
+    "granted by push": 0.5,
+    "migrated": 0.2,
+    "ranges": 10.0,
+    "range waits": 2.0,
+    "ranges migrated": 0.3,
+    "answered again": 3.0,
+    "promoted": 0.2,
+    "transferred": 0.2,
+}
 LEAST_SEEDS = 100
 """Averages need at least so many seeds."""
 TOLD_EVERY_S = 10.0
@@ -120,11 +135,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
     parser.add_argument("--report", type=Path, help="write batches to this file, or go on with it")
     parser.add_argument("--single", action="store_true", help="one fault for each seed, and holders that must keep all")
+    parser.add_argument("--sessions", action="store_true", help="programs in sessions: queues, ranges, migrations")
     asked = parser.parse_args(arguments)
     seeds = asked.seeds or (0 if asked.seconds else 200)
-    plan = Plan(simulate_single if asked.single else simulate, asked.first, seeds, asked.jobs, asked.seconds)
-    progress = Progress(sys.stdout, LEAST_PER_SINGLE if asked.single else LEAST_PER_SEED, seeds)
-    kind = "seeds with one fault" if asked.single else "seeds"
+    kind, run, least = "seeds", simulate, LEAST_PER_SEED
+    if asked.single:
+        kind, run, least = "seeds with one fault", simulate_single, LEAST_PER_SINGLE
+    elif asked.sessions:
+        kind, run, least = "seeds with sessions", simulate_sessions, LEAST_PER_SESSION_SEED
+    plan = Plan(run, asked.first, seeds, asked.jobs, asked.seconds)
+    progress = Progress(sys.stdout, least, seeds)
     sys.stdout.write(f"{kind} from {asked.first} at commit {commit()}\n")
     try:
         run_all(plan, progress.add, asked.report)

@@ -18,11 +18,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lockcore.testing.sessioned import simulate_sessions
 from lockcore.testing.simulate import simulate
 from lockcore.testing.single import simulate_single
 from tests.lockcore.core import mutations as m
 from tests.lockcore.core import mutations_master as mm
+from tests.lockcore.core import mutations_sessions as ms
 from tests.simulation import faulty as f
+from tests.simulation import faulty_sessions as fs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +56,7 @@ class Mutant:
         return self.mutate.__name__
 
 
-MUTANTS = (
+MUTANTS: tuple[Mutant, ...] = (
     Mutant("W1", m.serve_without_state, quick=True),
     Mutant("W2 L2", m.count_generations_alone, quick=True),
     Mutant("W3 F1", m.never_fence, quick=True),
@@ -105,6 +108,34 @@ MUTANTS = (
     Mutant("6 replicate", f.replicate_nothing_received),
     Mutant("6 order", f.take_batches_in_any_order),
 )
+SESSION_MUTANTS = (
+    Mutant("7 J1", ms.wake_the_dead, simulate_sessions),
+    Mutant("7 J1", fs.judge_lapses_from_before, simulate_sessions),
+    Mutant("7 X1", ms.answer_extensions_alone, simulate_sessions),
+    Mutant("7 X1", fs.answer_when_down, simulate_sessions),
+    Mutant("7 X2", ms.hear_no_objection, simulate_sessions),
+    Mutant("7 X3", ms.say_over_too_soon, simulate_sessions),
+    Mutant("7 length", fs.take_any_length, simulate_sessions),
+    Mutant("7 J2 L5", fs.clean_up_never, simulate_sessions),
+    Mutant("7 L5", ms.forget_who_waits, simulate_sessions),
+    Mutant("7 O2", fs.seal_before_sessions, simulate_sessions),
+    Mutant("7 P4", fs.forget_at_once, simulate_sessions),
+    Mutant("7 U1", ms.grant_past_the_queue, simulate_sessions),
+    Mutant("7 U1", fs.drop_the_queue_on_the_way, simulate_sessions),
+    Mutant("7 U1", fs.promise_places_at_once, simulate_sessions),
+    Mutant("7 U2", ms.serve_the_dead, simulate_sessions),
+    Mutant("7 U3", ms.do_it_again, simulate_sessions),
+    Mutant("7 U3", fs.drop_answers_on_the_way, simulate_sessions),
+    Mutant("7 U3 N2", fs.answer_repeated_unlocks_at_once, simulate_sessions),
+    Mutant("7 U4", ms.unlock_and_lock, simulate_sessions),
+    Mutant("7 P3", fs.take_nothing_back, simulate_sessions),
+    Mutant("7 A3", fs.grant_in_a_grace, simulate_sessions),
+    Mutant("7 Y1", ms.answer_ranges_at_once, simulate_sessions),
+    Mutant("7 Y2", ms.do_ranges_again, simulate_sessions),
+    Mutant("7 Z1", ms.apply_changes_anywhere, simulate_sessions),
+    Mutant("7 Z2", ms.take_back_the_number_only, simulate_sessions),
+)
+MUTANTS += SESSION_MUTANTS
 """What is not here, and why.
 
 I2, the role of a record (`take_records_of_any_role`), is equivalent under I1: a batch is taken only in the view of

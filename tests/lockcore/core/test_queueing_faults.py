@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from lockcore.core.limits import NS_PER_MS
+from dataclasses import replace
+
+from lockcore.core.limits import NS_PER_MS
 from lockcore.core.messages import (
     Code,
     KeepAlive,
     Lock,
     OpenSession,
+    Outcome,
+    PeerBatch,
     Refused,
     Released,
     SessionIs,
     SessionProof,
+    SessionRecord,
     Unlock,
 )
-from tests.lockcore.core.bench import VIEW_1, Bench, granted, refused
+from lockcore.core.region import Region
+from lockcore.core.tokens import TokenClaims, TokenMint
+from lockcore.core.view import Grace
+from tests.lockcore.core.bench import BOTH_SEALS, SECRET, VIEW_1, Bench, granted, record, refused
+from tests.lockcore.core.sessionworld import Client, Cluster
 
 TTL_MS = 20_000
+TTL_NS = TTL_MS * NS_PER_MS
+EVERYWHERE = Region.of([(0, 1 << 32)])
 
 
 def opened(bench: Bench, label: str = "ada") -> SessionProof:
@@ -109,3 +121,67 @@ def test_an_extension_at_a_node_that_learned_of_the_session_from_a_lock_lasts_as
     assert isinstance(bench.ask(KeepAlive(proof, TTL_MS)), SessionIs)
     bench.live(TTL_MS - 1_000)
     assert isinstance(bench.ask(KeepAlive(proof, TTL_MS)), SessionIs)
+
+
+def test_who_was_away_for_a_moment_forgets_nothing() -> None:
+    """Others still know what they released; if it alone has the rest, nobody else would keep it."""
+    bench = Bench(peers=("b:2", "c:3")).settle()
+    key, proof = bench.key("a:1"), opened(bench)
+    granted(bench.ask(Lock(key, 5_000, "ada", "", proof, 1)))
+    bench.wait(2_500)
+    bench.number += 1_000
+    bench.view()
+    assert bench.knows(key)
+
+
+def test_a_new_primary_changes_no_lock_for_a_session_before_it_knows_all() -> None:
+    """An old copy came first: whoever queues on it makes it newer than the lock that is held (two holders)."""
+    old, new, third = (opened(Bench(peers=("b:2", "c:3")).settle(), label) for label in ("old", "new", "third"))
+    old, new = replace(old, incarnation=VIEW_1 - 2), replace(new, incarnation=VIEW_1 - 1)
+    heir = Bench("d:4", ("b:2", "c:3"))
+    heir.number = VIEW_1 + 1_000
+    heir.view()
+    sessions = tuple(SessionRecord(p.ref, TTL_NS, TTL_MS, "") for p in (old, new, third))
+    heir.deliver(PeerBatch(heir.peers["c:3"], heir.me, heir.number, 1_000, sessions=sessions))
+    key = heir.key("d:4")
+    copy = replace(record(key, VIEW_1 + 7, 3), session=old.ref, remaining_ns=TTL_NS)
+    moved = replace(record(key, VIEW_1 + 7, 5), session=new.ref, remaining_ns=TTL_NS)
+    heir.deliver(PeerBatch(heir.peers["c:3"], heir.me, heir.number, 1_001, transfers=(copy,)))
+    call = waits(heir, third, key, 1, timeout_ms=5_000)
+    answer = heir.send("b:2", transfers=(moved,))
+    assert answer is not None
+    assert answer.transfers == (Outcome.ACCEPTED,)
+    heir.seal("b:2")
+    heir.deliver(PeerBatch(heir.peers["c:3"], heir.me, heir.number, 1_002, seal=BOTH_SEALS))
+    lease = heir.lease(key)
+    assert lease.session is not None
+    assert lease.session.ref == new.ref
+    assert [waiter.owner for waiter in lease.waiters] == ["ada"]
+    assert call not in heir.answers
+
+
+def test_a_queue_goes_on_when_the_grace_ends() -> None:
+    """What was let go of in a grace is granted after it; nobody asks again meanwhile."""
+    bench = Bench().settle()
+    first, second = opened(bench), opened(bench)
+    bench.view(down=["b:2"], grace=Grace(EVERYWHERE, 5_000))
+    key = bench.key("a:1")
+    token = TokenMint(SECRET).make(key, TokenClaims(VIEW_1 - 3, 1, 0, "ada"))
+    granted(bench.ask(Lock(key, 5_000, "ada", token, first, 1)))
+    call = waits(bench, second, key, 1, timeout_ms=60_000)
+    assert isinstance(bench.ask(Unlock(key, "", first, 1)), Released)
+    assert call not in bench.answers
+    bench.live(5_200)
+    granted(bench.answers.get(call))
+
+
+def test_a_lock_delay_outlasts_the_tombstone() -> None:
+    """A tombstone is forgotten after some ten seconds, a lock-delay may be a minute."""
+    cluster = Cluster()
+    key = cluster.key("a:1")
+    lost, other = Client(cluster, "lost", ttl_ms=2_000), Client(cluster, "other", ttl_ms=60_000)
+    granted(lost.lock(key, delay_ms=30_000))
+    cluster.world.run_ms(25_000)
+    assert refused(other.lock(key)).code is Code.HELD
+    cluster.world.run_ms(10_000)
+    granted(other.lock(key))

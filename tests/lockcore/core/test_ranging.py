@@ -292,8 +292,7 @@ def test_a_peer_that_lacks_what_changes_build_on_is_told_all() -> None:
 
 def test_a_node_that_was_out_brings_nothing_of_sessions_back() -> None:
     """Its copies may have been released since; no lease of their own ends them."""
-    cluster = Cluster()
-    world = cluster.world
+    world = (cluster := Cluster()).world
     key = cluster.key("b:2", "c:3")
     ada, eve = Ranger(cluster, "ada", ttl_ms=60_000), Ranger(cluster, "eve", ttl_ms=60_000)
     locked(ada.set(key, WRITE, 0, 10))
@@ -361,25 +360,12 @@ def test_who_may_have_been_out_forgets_what_sessions_held() -> None:
     locked(bench.ask(SetRange(key, opened.session, 1, "t", WRITE, 0, 10)) or RangeFree())
     bench.ask(Lock(key, 5_000, "ada", session=opened.session, op_id=2))
     bench.acquire(own, ttl_ms=60_000)
-    bench.wait(2_000 + AWAY_MS_MAX + 500)  # fenced for long: others may have gone on, and forgotten what was released
+    bench.wait(2_500 + AWAY_MS_MAX)  # fenced for long: others may have gone on, and forgotten what was released
     bench.number += 1_000  # a view that it never saw
     bench.view()
     assert not bench.knows(key)
     assert bench.knows(own)  # its own lease ends it
     assert refused(bench.ask(ListHeld(opened.session)) or RangeFree()).code is Code.HANDOFF  # others have to tell
-
-
-def test_who_was_away_for_a_moment_forgets_nothing() -> None:
-    """Others still know what they released; if it alone has the rest, nobody else would keep it."""
-    bench = Bench(peers=("b:2", "c:3")).settle()
-    opened = bench.ask(OpenSession("ada", 60_000))
-    assert isinstance(opened, SessionIs)
-    key = bench.key("a:1")
-    bench.ask(Lock(key, 5_000, "ada", session=opened.session, op_id=2))
-    bench.wait(2_500)
-    bench.number += 1_000
-    bench.view()
-    assert bench.knows(key)
 
 
 def test_nobody_forgets_what_sessions_held_for_a_master_that_lost_its_memory() -> None:
