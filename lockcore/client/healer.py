@@ -89,7 +89,7 @@ class Healer:
             for answer in (task.result() for task in done if not task.cancelled()):
                 if answer.result is not None:
                     return answer
-        return await self._session.call(self._keep_alive(), max(1, left_ms - ATTEMPT_MS))
+        return await self._session.call(self._keep_alive(), max(1, left_ms - _attempt_ms(left_ms)))
 
     def _keep_alive(self) -> KeepAlive:
         session, view = self._session, self._session.client.pool.view
@@ -108,7 +108,7 @@ class Healer:
             return Answer(None, 0)
         self._under_way.add(address)
         try:
-            result = await pool.link(target).ask(self._keep_alive(), min(ATTEMPT_MS, left_ms))
+            result = await pool.link(target).ask(self._keep_alive(), _attempt_ms(left_ms))
         except LinkProblem as problem:
             return Answer(None, 0, str(problem))
         finally:
@@ -226,6 +226,11 @@ class Healer:
                 return
             if not self.is_healed(view):
                 await asyncio.sleep(LOOK_AGAIN_S)
+
+
+def _attempt_ms(left_ms: int) -> int:
+    """Return how long a node may take: others have to be asked in the same lease."""
+    return max(1, min(ATTEMPT_MS, left_ms // 3))
 
 
 async def _within(gate: asyncio.Semaphore, work: Coroutine[None, None, None]) -> None:

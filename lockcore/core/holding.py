@@ -1,7 +1,6 @@
 """What a session holds where this node is primary, as one number for its client to compare.
 
-Kept up to date by what changes: named locks are counted anew when one of the
-session's has changed, pieces when their file has.
+Named locks are counted as they change (leases), pieces when their file has.
 
 Invariants
   W5  A digest is of all that the session holds here, and is told only where
@@ -14,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lockcore.core.digest import MODULUS, Digest, lock_mark, piece_mark
+from lockcore.core.digest import MODULUS, Digest, piece_mark
 
 if TYPE_CHECKING:
     from lockcore.core.rangefiles import RangeFile
@@ -27,22 +26,13 @@ def digest(state: NodeState, session: Session) -> Digest | None:
     view = state.settled_view
     if not view:
         return None
-    locks, total = _locks(state, session)
-    pieces = 0
+    pieces, total = 0, session.marks
     for key in session.keys:
         file = state.files.get(key)
         if file is not None and file.serving:
             count, marks = _pieces(file, session)
             pieces, total = pieces + count, total + marks
-    return Digest(view, locks, pieces, total % MODULUS)
-
-
-def _locks(state: NodeState, session: Session) -> tuple[int, int]:
-    if session.tally is None:
-        leases = (state.table.get(key) for key in session.keys)
-        mine = [le for le in leases if le is not None and le.serving and le.session is session and not le.gone]
-        session.tally = len(mine), sum(lock_mark(le.key, le.generation) for le in mine)
-    return session.tally
+    return Digest(view, session.locks, pieces, total % MODULUS)
 
 
 def _pieces(file: RangeFile, session: Session) -> tuple[int, int]:

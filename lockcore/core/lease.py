@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lockcore.core.digest import lock_mark
 from lockcore.core.limits import ANSWERS_KEPT
 from lockcore.core.messages import Answered, LeaseRecord, SessionId, WaiterRecord
 
@@ -65,6 +66,14 @@ class Lease:
     answers: tuple[Answered, ...] = ()
     delay_ms: int = 0
     free_at_ns: int = 0
+    _mark: int = 0
+
+    @property
+    def mark(self) -> int:
+        """What stands for it in its session's digest; worked out once."""
+        if not self._mark:
+            self._mark = lock_mark(self.key, self.generation)
+        return self._mark
 
     @property
     def order(self) -> tuple[int, int]:

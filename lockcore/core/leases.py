@@ -85,8 +85,6 @@ class LeaseTable:
         self._count(lease, -1)
         lease.serving = serving
         self._count(lease, 1)
-        if lease.session is not None:
-            lease.session.tally = None
 
     def raise_floor(self, generation: int) -> None:
         """Never grant this generation, nor one below it (L2)."""
@@ -129,7 +127,9 @@ class LeaseTable:
 
     def hold(self, lease: Lease, session: Session) -> None:
         """Give a held lock to another session: same generation, next seq, and a token that the old one has not."""
+        self._count(lease, -1)
         lease.session = session
+        self._count(lease, 1)
         self.touch(lease)
         lease.confirmed_seq = lease.seq
         lease.token = self.mint.make(lease.key, TokenClaims(lease.generation, lease.seq, 0, lease.owner))
@@ -257,7 +257,7 @@ class LeaseTable:
             if lease is None or lease.order != (generation, seq):
                 continue
             if lease.gone:
-                if now_ns >= lease.expires_ns + TOMBSTONE_MARGIN_MS * NS_PER_MS:
+                if now_ns >= self._forget_ns(lease):
                     if not lease.waiters:
                         self.drop(key)
                         continue
@@ -286,13 +286,15 @@ class LeaseTable:
             self._sessions_of[lease.key] = found
             for session in found:
                 session.keys.add(lease.key)
-                session.tally = None
         self._watch(lease)
 
     def _count(self, lease: Lease, change: int) -> None:
         """Count a lease of this table in or out, before or after it changes; tombstones do not count."""
         if not lease.gone and self._leases.get(lease.key) is lease:
             self._held[lease.serving] += change
+            if lease.serving and lease.session is not None:
+                lease.session.locks += change
+                lease.session.marks += change * lease.mark
 
     def _next_seq(self, lease: Lease) -> int:
         """Continue above the view in which this node took the lock over.
@@ -311,17 +313,21 @@ class LeaseTable:
     def _leave_index(self, key: str) -> None:
         for session in self._sessions_of.pop(key, ()):
             session.keys.discard(key)
-            session.tally = None
 
     def _watch(self, lease: Lease) -> None:
         if lease.session is not None:
             return  # it ends with its session
-        at_ns = lease.expires_ns + (TOMBSTONE_MARGIN_MS * NS_PER_MS if lease.gone else 0)
+        at_ns = self._forget_ns(lease) if lease.gone else lease.expires_ns
         heappush(self._deadlines, (at_ns, lease.key, lease.generation, lease.seq))
         if len(self._deadlines) > 2 * len(self._leases) + 1_000:
             # Each renewal leaves its deadline behind: keep those that still mean something.
             self._deadlines = [d for d in self._deadlines if self._means(d)]
             heapify(self._deadlines)
+
+    @staticmethod
+    def _forget_ns(lease: Lease) -> int:
+        """When no late message can bring a tombstone's lock back, and its lock-delay is over."""
+        return max(lease.expires_ns + TOMBSTONE_MARGIN_MS * NS_PER_MS, lease.free_at_ns)
 
     def _means(self, deadline: tuple[int, str, int, int]) -> bool:
         lease = self._leases.get(deadline[1])

@@ -46,7 +46,8 @@ class Session:
     has. `cleaned`: its locks were released where this node is primary.
     `unsure`: others may know that it lives on.
     `healed`: the last view in which it had nothing left to re-assert.
-    `tally`: its named locks as a digest counts them, until they change.
+    `locks`, `marks`: what it holds under names where this node serves it, as
+    a digest counts it.
     """
 
     ref: SessionId
@@ -58,7 +59,8 @@ class Session:
     unsure: bool = False
     stamp: int = 0
     healed: int = 0
-    tally: tuple[int, int] | None = None
+    locks: int = 0
+    marks: int = 0
     keys: set[str] = field(default_factory=set)
 
     def alive(self, now_ns: int) -> bool:
