@@ -37,7 +37,7 @@ async def load(target: str, rate: int) -> AsyncIterator[list[int]]:
     try:
         await process.stdout.readline()
         yield done
-        out, _ = await process.communicate()
+        out, _ = await process.communicate(b"")  # it ends when nothing more can come
         done.append(int(out))
     finally:
         if process.returncode is None:
