@@ -224,7 +224,9 @@ def advance(state: NodeState, key: str) -> None:
         for waiter in gone:
             _dismiss(state, lease, waiter)
     grace = state.handover.in_grace(lease.position, now_ns)
-    if stay and not lease.live(now_ns) and now_ns >= lease.free_at_ns and not grace:
+    if stay and grace:
+        state.alarms.set(state.handover.grace_ends_ns(now_ns), key)  # nobody else looks here when it ends
+    elif stay and not lease.live(now_ns) and now_ns >= lease.free_at_ns:
         _grant(state, state.desk.detach(key, *stay[0].id), stay[0], lease)
 
 

@@ -11,6 +11,8 @@ Invariants
       serves its holder (a matching token) and nobody else.
   S3  A request that had its one hop is never forwarded again: the wrong
       node says so (W15).
+  S4  A new primary changes a lock for a session only when it knows all: what
+      came first may be an old copy, and would outrank the newest afterwards.
 Elsewhere: lease rules (leases), who is complete (handover), locks of
 sessions (queueing), sessions (keeping).
 """
@@ -158,7 +160,7 @@ def _in_session(state: NodeState, request: Request, operation: Lock | Unlock | M
     position = _position(request)
     now_ns = state.now.boot_ns
     live = lease is not None and lease.live(now_ns)
-    if not state.handover.ready(position) and not (lease is not None and live and lease.serving):
+    if not _knows_enough(state, position, lease):
         _park(state, request)
     elif isinstance(operation, Unlock):
         lost = bool(operation.token) and not live and state.handover.in_grace(position, now_ns)
@@ -171,6 +173,18 @@ def _in_session(state: NodeState, request: Request, operation: Lock | Unlock | M
         queueing.lock(state, request, operation, lease)
     else:
         queueing.move(state, request, operation, lease)
+
+
+def _knows_enough(state: NodeState, position: int, lease: Lease | None) -> bool:
+    """Say whether a lock may be changed for a session here (S4).
+
+    For a token an old copy is enough, for it says itself whether it is newer.
+    """
+    if state.handover.ready(position):
+        return True
+    primary, _ = state.owners_at(position)
+    old_primary = primary != state.me.address and lease is not None and lease.serving
+    return old_primary and lease is not None and lease.live(state.now.boot_ns)
 
 
 def _range(state: NodeState, request: Request, operation: RangeOperation) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lockcore.core import keeping, queueing, ranging, sessions, views
+from lockcore.core import keeping, queueing, ranging, serving, sessions, views
 from lockcore.core.events import EventKind
 from lockcore.core.leases import LeaseTable
 from lockcore.core.messages import Code, Outcome
@@ -100,6 +100,15 @@ def grant_past_the_queue(patch: pytest.MonkeyPatch) -> None:
         return lease is None or not lease.live(state.now.boot_ns)
 
     patch.setattr(queueing, "free", free)
+
+
+def change_old_copies(patch: pytest.MonkeyPatch) -> None:
+    """S4."""
+
+    def knows_enough(state: NodeState, position: int, lease: Lease | None) -> bool:
+        return state.handover.ready(position) or (lease is not None and lease.serving)
+
+    patch.setattr(serving, "_knows_enough", knows_enough)
 
 
 def serve_the_dead(patch: pytest.MonkeyPatch) -> None:

@@ -133,6 +133,11 @@ ROWS = (
         test_serving.test_a_request_that_had_its_one_hop_is_never_forwarded_again,
         ("by a peer",),
     ),
+    Row(
+        "S4",
+        ms.change_old_copies,
+        test_queueing_faults.test_a_new_primary_changes_no_lock_for_a_session_before_it_knows_all,
+    ),
     Row("Q1", m.answer_twice, test_serving.test_a_request_is_answered_once),
     Row("Q2", m.park_without_bound, test_serving_waits.test_parking_is_bounded, ("a patch",)),
     Row("E1", m.tell_facts_after_replies, test_serving.test_a_fact_is_emitted_directly_before_the_reply_it_belongs_to),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lockcore.core.limits import NS_PER_MS
 from dataclasses import replace
 
 from lockcore.core.limits import NS_PER_MS
