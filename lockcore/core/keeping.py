@@ -182,6 +182,7 @@ def told(state: NodeState, item: Told, peer: str) -> None:
 
 def spread_all(state: NodeState) -> None:
     """Tell all members of a new view of all sessions, and wait for these members."""
+    state.opened = 0  # counted anew above the view's number, lest it ever reach that of the next
     for session in state.sessions:
         _spread(state, session)
     if not state.is_up:

@@ -116,22 +116,21 @@ class Desk:
     pending: dict[str, list[Pending]] = field(default_factory=dict)
     forwards: dict[int, Request] = field(default_factory=dict)
     queued: dict[tuple[str, SessionId, int], Request] = field(default_factory=dict)
-    watching: dict[str, list[Request]] = field(default_factory=dict)
+    watching: dict[str, dict[Request, None]] = field(default_factory=dict)
     parked_count: int = 0
     pending_count: int = 0
     watching_count: int = 0
     _deadlines: list[tuple[int, int, Request]] = field(default_factory=list)
+    _tidy_at: int = 1_000
     _ids: Iterator[int] = field(default_factory=lambda: count(1))
 
     def watch(self, request: Request) -> None:
         """Have `overdue` return the request at its deadline."""
         heappush(self._deadlines, (request.deadline_ns, next(self._ids), request))
-        if len(self._deadlines) > 2 * self._waiting() + 1_000:
+        if len(self._deadlines) > self._tidy_at:
             self._deadlines = [d for d in self._deadlines if not d[2].done]
             heapify(self._deadlines)
-
-    def _waiting(self) -> int:
-        return self.parked_count + self.pending_count + len(self.forwards) + len(self.queued) + self.watching_count
+            self._tidy_at = 2 * len(self._deadlines) + 1_000  # half of them must be done before it is worth it again
 
     def park(self, request: Request) -> None:
         """Keep it until its range is ready."""
@@ -183,12 +182,12 @@ class Desk:
 
     def look(self, request: Request) -> None:
         """Keep it until its lock changes hands."""
-        self.watching.setdefault(request.key, []).append(request)
+        self.watching.setdefault(request.key, {})[request] = None
         self.watching_count += 1
 
     def looking(self, key: str) -> list[Request]:
         """Take out who watches a key."""
-        requests = self.watching.pop(key, [])
+        requests = self.watching.pop(key, {})
         self.watching_count -= len(requests)
         return [r for r in requests if not r.done]
 
@@ -223,10 +222,12 @@ class Desk:
             self.parked_count -= 1
             if not waiting:
                 del self.parked[request.key]
-        if request in self.watching.get(request.key, ()):
-            for other in self.looking(request.key):
-                if other is not request:
-                    self.look(other)
+        watching = self.watching.get(request.key, {})
+        if request in watching:
+            del watching[request]
+            self.watching_count -= 1
+            if not watching:
+                del self.watching[request.key]
         self.forwards.pop(request.asked_as, None)
         if request.place is not None and self.queued.get(request.place) is request:
             del self.queued[request.place]

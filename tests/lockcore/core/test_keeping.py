@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lockcore.core.limits import MEMBERS_MAX
 from lockcore.core.messages import (
     BatchStatus,
     Code,
@@ -89,6 +90,16 @@ def test_a_session_opened_again_keeps_its_id_and_is_another(bench: Bench) -> Non
 def test_no_two_sessions_are_alike(bench: Bench) -> None:
     proofs = {opened(bench) for _ in range(50)}
     assert len({p.id for p in proofs}) == 50
+
+
+def test_sessions_of_a_view_stay_below_the_number_of_the_next(bench: Bench) -> None:
+    """Two nodes that opened thousands of them would else give one number twice, one of them in the view after."""
+    for _ in range(3):
+        opened(bench)
+    bench.view()
+    bench.seal()
+    bench.take_in_all()
+    assert opened(bench).incarnation < bench.number + 2 * MEMBERS_MAX
 
 
 @pytest.mark.parametrize("wrong", ["secret", "id"])

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import pytest
 
+from lockcore.core import requests
 from lockcore.core.limits import KEY_BYTES_MAX, LEASE_MS_MAX, LEASE_MS_MIN, OWNER_BYTES_MAX, TOKEN_BYTES_MAX
 from lockcore.core.messages import Code, FindOwner, Lock, Operation, Released, Unlock
 from lockcore.core.requests import Desk, Pending, Request, fault_of, invalid
@@ -129,6 +130,42 @@ def test_forgetting_one_request_does_not_look_at_all_the_others() -> None:
     desk.forwards = Untouchable(desk.forwards)
     desk.forget(request)
     assert forward_id not in desk.forwards
+
+
+def test_forgetting_who_watches_does_not_look_at_the_others() -> None:
+    """A key that thousands watch: together they come due, and the node would lose its own lease."""
+    desk = Desk()
+    watchers = [ask() for _ in range(3)]
+    for request in watchers:
+        desk.look(request)
+    desk.watching["k"] = OneByOne(desk.watching["k"])
+    desk.forget(watchers[1])
+    assert desk.watching_count == 2
+    desk.watching["k"] = dict(desk.watching["k"])
+    assert desk.looking("k") == [watchers[0], watchers[2]]
+    assert not desk.watching_count
+
+
+class OneByOne(dict[Request, None]):
+    """A dict that nobody may go through."""
+
+    def __iter__(self) -> NoReturn:
+        raise AssertionError("all of it was gone through")
+
+
+def test_deadlines_are_not_tidied_up_for_each_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also for those that wait elsewhere than here, such as keep-alives while a node is silent."""
+    tidied = 0
+
+    def count(_: object) -> None:
+        nonlocal tidied
+        tidied += 1
+
+    monkeypatch.setattr(requests, "heapify", count)
+    desk = Desk()
+    for i in range(5_000):
+        desk.watch(ask(deadline_ns=i))
+    assert tidied < 5
 
 
 def test_a_request_knows_whether_it_had_its_one_hop() -> None:
