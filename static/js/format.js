@@ -83,7 +83,7 @@ export function shortNumber(number) {
 }
 
 /**
- * A session's id by its end: ids of sessions that were opened at about the same time begin alike.
+ * A session's id, or a fence, by its end: those of about the same time begin alike.
  * @param {string} id
  * @returns {string}
  */

@@ -150,7 +150,7 @@ function pieceRow(piece, state, since) {
   return make("tr", { "data-state": state === "held" ? "held" : "waits" }, [
     cell("State", state), cell("Kind", piece.kind), cell("Bytes", spanText(piece), "num-left"), cell("Lock-owner", shorten(piece.owner, 60)),
     make("td", { "data-label": "Session" }, sessionName(piece.label, piece.session)),
-    make("td", { class: "num", "data-label": "Fence", title: piece.fence, text: shortNumber(piece.fence) }), cell("Waits since", since),
+    make("td", { class: "num", "data-label": "Fence", title: piece.fence, text: shortSession(piece.fence) }), cell("Waits since", since),
   ]);
 }
 
@@ -161,7 +161,7 @@ export function sessionName(label, session) {
 
 /** @param {number | null} sinceMs @param {number} nowMs */
 function sinceText(sinceMs, nowMs) {
-  return sinceMs === null ? "unknown" : `${clock(sinceMs)}, for ${age(nowMs - sinceMs)}`;
+  return sinceMs === null ? "unknown" : `${clock(sinceMs)}, for ${age(Math.max(0, nowMs - sinceMs))}`;
 }
 
 /** @param {string} label @param {string} text @param {string} [kind] */

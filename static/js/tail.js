@@ -117,7 +117,7 @@ export class TailPanel {
     const { key, owner, generation, kind } = event;
     const color = event.node === "master" || event.node === "site" ? "var(--muted)" : this.colorOf(event.node);
     const session = event.session === "" ? "" : `session ${shortSession(event.session)}`;
-    const detail = [event.detail, event.renewals > 0 ? plural(event.renewals, "renewal") : "", session].filter(Boolean).join(" · ");
+    const detail = [key === "" ? owner : "", event.detail, event.renewals > 0 ? plural(event.renewals, "renewal") : "", session].filter(Boolean).join(" · ");
     return make("tr", { "data-kind": kind }, [
       make("td", { class: "when num", text: clockMs(event.time_ms), title: new Date(event.time_ms).toISOString() }),
       make("td", { class: "who" }, [swatch(event.label || event.node, color, { title: event.node })]),
