@@ -73,8 +73,8 @@ class Faults:
 
     def strike(self) -> None:
         """Do one fault, or have it done at an instant, and come back."""
-        if self.world.now_ns >= self.until_ns:
-            return
+        if self.world.now_ns >= self.until_ns or not self.kinds:
+            return  # a theme may have taken the last kind out
         chance = self.world.random
         kind = chance.choice(self.kinds)
         if chance.random() < AIMED:

@@ -92,7 +92,7 @@ class Membership:
             return
         members, others = set(before.up.values()), set(view.up.values())
         gone = [m for m in sorted(members - others) if self._lives(m) and not self._is_over(self._heard_ns, m)]
-        leaving = [m for m in gone if m in self._leaving]
+        leaving = [m for m in gone if m in self._leaving and not self._is_cut_off(m)]  # the others would go anyway
         for member in [m for m in gone if m not in self._leaving]:
             if not self._is_cut_off(member):
                 text = "alive, heard within a node lease, and without a goodbye"

@@ -129,7 +129,11 @@ class Witness:
         self.membership.publish(view)
 
     def look_round(self, view: View) -> None:
-        """I8: when all have settled, both of a pair know every acknowledged state of a lock, its release as well."""
+        """I8: when all have settled, both of a pair know every acknowledged state of a lock, its release as well.
+
+        Except an unlock that a handover caught: it is acknowledged when the
+        new primary has it, and its backup may yet have to hear of it (decision 8).
+        """
         for node in self.stage.nodes.values():
             now_ns = node.clock.boot(self.stage.now_ns)
             here = node.alive and view.is_up(node.core.member)
@@ -139,7 +143,7 @@ class Witness:
                 other = self.stage.nodes.get(backup or "")
                 if primary != node.address or other is None or not other.alive:
                     continue
-                if deed is None or not self.custody.may_be_held(lease):
+                if deed is None or not self.custody.may_be_held(lease) or self._caught(deed):
                     continue
                 if not view.is_up(other.core.member):
                     continue  # a new life, of which the master does not know yet
@@ -151,6 +155,10 @@ class Witness:
                     self._disagreed.append(Violation("I8", f"{lease.key}: {text}", (deed, seen)))
 
     # --- inside ---------------------------------------------------------------------
+
+    def _caught(self, deed: Deed) -> bool:
+        views = (v for v in self.stage.views if v.number == deed.view)
+        return deed.what is Act.FREED and any(v.ring.primary(deed.key) != deed.node for v in views)
 
     def _fact(self, life: _Life, event: Event) -> None:
         about = (event.key, event.generation, event.seq)
