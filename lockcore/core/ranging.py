@@ -77,8 +77,6 @@ def serve_range(state: NodeState, request: Request, operation: RangeOperation) -
         _find_conflict(state, request, operation, file)
     elif _full(state, session, file):
         state.refuse(request, Code.OVERLOADED, FULL_TEXT)
-    elif file is None and isinstance(operation, ClearRange):
-        state.answer(request, Released())
     elif not _repeated(state, request, session, operation, file):
         _decide(state, request, session, operation, file or _create(state, operation.key))
 
@@ -90,7 +88,9 @@ def _full(state: NodeState, session: Session, file: RangeFile | None) -> bool:
 
 def _create(state: NodeState, key: str) -> RangeFile:
     state.table.floor += 1
-    return state.files.create(key, state.table.floor, state.view_number, state.graph)
+    file = state.files.create(key, state.table.floor, state.view_number, state.graph)
+    file.idle_ns = state.now.boot_ns
+    return file
 
 
 def _find_conflict(state: NodeState, request: Request, operation: FindConflict, file: RangeFile | None) -> None:
@@ -203,7 +203,9 @@ def carry(
     """Number a step, replicate it, and answer who asked and who was pushed when the pair has it (Y1)."""
     request = asked[0] if asked is not None else None
     result = None if asked is None else _result(state, step.result)
-    if not step.delta:
+    waits = isinstance(step.result, rr.Waiting)
+    succeeded = asked is not None and isinstance(result, RangeLocked | Released) and not waits
+    if not step.delta and not succeeded:  # a success is kept for its repetition even if it changed nothing
         _answer_unchanged(state, file, step, asked, result)
         return
     state.table.raise_floor(file.table.floor)
@@ -211,7 +213,6 @@ def carry(
     fresh = any(isinstance(result, rr.Locked | rr.Acquired) for result in grants)
     pushed = [_push(state, file, push) for push in step.pushes]
     kept = [answer for _, answer, _ in pushed if answer is not None]
-    waits = isinstance(step.result, rr.Waiting)
     if asked is not None and isinstance(result, RangeLocked | Released) and not waits:
         kept.insert(0, FileAnswer(asked[1].ref, asked[2].op_id, result))
     file.commit(step, tuple(kept), before, state.now.boot_ns)
@@ -238,8 +239,6 @@ def _answer_unchanged(
         return
     if isinstance(step.result, rr.Waiting):
         state.desk.attach(file.key, asked[0], asked[1].ref, asked[2].op_id)
-    elif isinstance(step.result, rr.Locked | rr.Unlocked) and file.key in state.desk.pending:
-        _expect(state, file, asked[0], result)  # what it says rests on what the pair does not have yet
     else:
         state.answer(asked[0], result)
 
@@ -360,7 +359,7 @@ def _refuse_wait(state: NodeState, waiter: rr.Waiter) -> None:
 def _set_alarm(state: NodeState, file: RangeFile) -> None:
     at_ns = file.table.next_deadline_ns()
     if at_ns is not None:
-        state.alarms.set(at_ns, file.key)
+        state.set_alarm(file.key, at_ns)
 
 
 def look(state: NodeState, file: RangeFile) -> None:
@@ -370,7 +369,7 @@ def look(state: NodeState, file: RangeFile) -> None:
     if not here or not state.serving() or not state.handover.ready(file.position):
         return
     now_ns = state.now.boot_ns
-    owners = {row.owner for row in file.table.rows()} | {w.owner for w in file.table.waiters()}
+    owners = {*file.table.owners(), *(w.owner for w in file.table.waiters())}
     for ref in sorted({SessionId(o.session, o.incarnation) for o in owners}):
         session = state.sessions.get(ref)
         if session is None or not session.excludes(now_ns):

@@ -6,19 +6,25 @@ from dataclasses import replace
 
 from lockcore.core.limits import NS_PER_MS
 from lockcore.core.messages import (
+    ClearRange,
     Code,
+    FindConflict,
     KeepAlive,
     Lock,
     OpenSession,
     Outcome,
     PeerBatch,
+    RangeConflict,
+    RangeLocked,
     Refused,
     Released,
     SessionIs,
     SessionProof,
     SessionRecord,
+    SetRange,
     Unlock,
 )
+from lockcore.core.rangerecords import Kind
 from lockcore.core.region import Region
 from lockcore.core.tokens import TokenClaims, TokenMint
 from lockcore.core.view import Grace
@@ -184,3 +190,14 @@ def test_a_lock_delay_outlasts_the_tombstone() -> None:
     assert refused(other.lock(key)).code is Code.HELD
     cluster.world.run_ms(10_000)
     granted(other.lock(key))
+
+
+def test_a_late_attempt_of_an_unlock_that_changed_nothing_takes_nothing_away() -> None:
+    """Y2: it was answered; what its owner has locked since is not what it was about."""
+    bench = Bench().settle()
+    key, proof = bench.key("a:1"), opened(bench)
+    unlock = ClearRange(key, proof, 1, "t")
+    assert isinstance(bench.ask(unlock), Released)
+    assert isinstance(bench.ask(SetRange(key, proof, 2, "t", Kind.WRITE, 0, 5)), RangeLocked)
+    assert isinstance(bench.ask(unlock), Released)
+    assert isinstance(bench.ask(FindConflict(key, opened(bench, "bob"), "u", Kind.READ, 0, 5)), RangeConflict)
