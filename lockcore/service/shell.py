@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from lockcore.core.events import Event
+    from lockcore.core.inspecting import KeySeen, SessionsSeen
     from lockcore.core.messages import Gauges, NodeMessage, Register
     from lockcore.core.view import MemberId, View
 
@@ -70,6 +71,8 @@ class Core(Protocol):
     def gauges(self, now: Instant) -> Gauges: ...  # noqa: D102
     def serving(self, now: Instant) -> bool: ...  # noqa: D102
     def acquiring(self) -> bool: ...  # noqa: D102
+    def see_key(self, key: str, now: Instant) -> KeySeen: ...  # noqa: D102
+    def see_sessions(self, now: Instant) -> SessionsSeen: ...  # noqa: D102
 
 
 class PeerSender(Protocol):

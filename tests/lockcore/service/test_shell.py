@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lockcore.core.events import Event, EventKind
+from lockcore.core.inspecting import KeySeen, SessionsSeen
 from lockcore.core.messages import (
     ClientCall,
     Code,
@@ -78,6 +79,14 @@ class Script:
 
     def acquiring(self) -> bool:
         return False
+
+    def see_key(self, key: str, now: Instant) -> KeySeen:
+        del key, now
+        return KeySeen(decides=False)
+
+    def see_sessions(self, now: Instant) -> SessionsSeen:
+        del now
+        return SessionsSeen()
 
 
 class Log:
