@@ -30,7 +30,7 @@ from lockcore.wire.codec import (
 from lockcore.wire.methods import CONVERSE, STATUS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from lockcore.core.events import EventBatch, NumberedEvent
     from lockcore.core.messages import Operation, Result
@@ -69,18 +69,31 @@ class Talk:
 
     def __init__(self, target: str) -> None:
         self.view: View | None = None
+        self.first_view = asyncio.Event()
         self._channel = open_channel(target)
         self._stream: Stream = open_stream(self._channel, CONVERSE)
         self._waiting: dict[int, asyncio.Future[Result]] = {}
         self._id = 0
-        self._reader = asyncio.get_running_loop().create_task(self._read())
+        self._writing = asyncio.Lock()  # gRPC takes one write at a time
+        self.reader = asyncio.get_running_loop().create_task(self._read())
 
     async def ask(self, operation: Operation, timeout_ms: int = 5_000) -> Result:
         """Return the node's answer."""
-        self._id += 1
-        future = self._waiting[self._id] = asyncio.get_running_loop().create_future()
-        await self._stream.write(encode_client_batch([Call(self._id, operation, timeout_ms)]))
-        return await asyncio.wait_for(future, WAIT_S)
+        (answer,) = await self.say([operation], timeout_ms)
+        async with asyncio.timeout(WAIT_S):
+            return await answer
+
+    async def say(self, operations: Sequence[Operation], timeout_ms: int) -> list[asyncio.Future[Result]]:
+        """Ask many things in one message; return where the answers will be."""
+        first = self._id + 1
+        self._id += len(operations)
+        numbers = range(first, self._id + 1)
+        loop = asyncio.get_running_loop()
+        futures = [self._waiting.setdefault(number, loop.create_future()) for number in numbers]
+        calls = [Call(n, operation, timeout_ms) for n, operation in zip(numbers, operations, strict=True)]
+        async with self._writing:
+            await self._stream.write(encode_client_batch(calls))
+        return futures
 
     async def _read(self) -> None:
         with suppress(*STREAM_BROKEN):
@@ -88,13 +101,14 @@ class Talk:
                 batch = decode_server_batch(data)
                 if batch.view is not None:
                     self.view = batch.view.view
+                    self.first_view.set()
                 for call_id, result in batch.results:
                     self._waiting.pop(call_id).set_result(result)
 
     async def close(self) -> None:
         """Hang up."""
-        self._reader.cancel()
-        await asyncio.gather(self._reader, return_exceptions=True)
+        self.reader.cancel()
+        await asyncio.gather(self.reader, return_exceptions=True)
         self._stream.cancel()
         await self._channel.close(None)
 
