@@ -106,7 +106,7 @@ class CannedCluster:
         node = self._primary(lock.key)
         told = {"kind": kind, "key": lock.key, "owner": lock.owner, "generation": str(lock.generation), "seq": "1"}
         place = {"node": node, "label": self._label(node), "view": str(self._number), "version": str(self._version)}
-        rest = {"peer": "", "detail": "", "ttl_ms": TTL_MS, "renewals": 0}
+        rest = {"peer": "", "detail": "", "ttl_ms": TTL_MS, "renewals": 0, "session": ""}
         return {"id": str(self._last_event_id), "time_ms": _now_ms(), **told, **place, **rest}
 
     def _view(self) -> Json:
