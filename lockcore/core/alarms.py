@@ -1,14 +1,15 @@
 """Moments at which a key wants to be looked at again.
 
-Early or needless looks are harmless, so nothing is ever taken out before its
-time; setting the same alarm twice costs nothing.
+Each key has one alarm at most, the earliest that was set: who looks at it
+sets the next. So there are no more of them than keys, however many wait.
+Early or needless looks are harmless, so none is taken out before its time.
 
-Elsewhere: what is looked at (queueing).
+Elsewhere: what is looked at (queueing, ranging).
 """
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 
 class Alarms:
@@ -17,13 +18,22 @@ class Alarms:
     def __init__(self) -> None:
         """Start with none."""
         self._heap: list[tuple[int, str]] = []
-        self._set: set[tuple[int, str]] = set()
+        self._at_ns: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        """Return how many moments are kept, those that count no more too."""
+        return len(self._heap)
 
     def set(self, at_ns: int, key: str) -> None:
-        """Have `due` return the key at that time."""
-        if (at_ns, key) not in self._set:
-            self._set.add((at_ns, key))
-            heappush(self._heap, (at_ns, key))
+        """Have `due` return the key at that time, if not before."""
+        if self._at_ns.get(key, at_ns + 1) <= at_ns:
+            return
+        self._at_ns[key] = at_ns
+        heappush(self._heap, (at_ns, key))
+        if len(self._heap) > 2 * len(self._at_ns) + 1_000:
+            # An earlier alarm leaves the later one behind.
+            self._heap = [(at, key) for key, at in self._at_ns.items()]
+            heapify(self._heap)
 
     def next_ns(self) -> int | None:
         """Return when `due` has something to return."""
@@ -31,9 +41,10 @@ class Alarms:
 
     def due(self, now_ns: int) -> list[str]:
         """Take out the keys whose time has come, each once, in their order."""
-        found: dict[str, None] = {}
+        found: list[str] = []
         while self._heap and self._heap[0][0] <= now_ns:
-            alarm = heappop(self._heap)
-            self._set.discard(alarm)
-            found[alarm[1]] = None
-        return list(found)
+            at_ns, key = heappop(self._heap)
+            if self._at_ns.get(key) == at_ns:
+                del self._at_ns[key]
+                found.append(key)
+        return found

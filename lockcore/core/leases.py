@@ -44,7 +44,13 @@ __all__ = ["Lease", "LeaseTable", "Waiter"]
 
 
 class LeaseTable:
-    """All locks one node knows."""
+    """All locks one node knows.
+
+    Attributes:
+        floor: no generation up to this one is granted any more.
+        places: how many locks of sessions and places in queues there are.
+        settled: whether no other node can have a copy that it is to drop; the caller sees to it.
+    """
 
     def __init__(self, mint: TokenMint, sessions: SessionTable | None = None) -> None:
         """Start empty."""
@@ -55,6 +61,8 @@ class LeaseTable:
         self._deadlines: list[tuple[int, str, int, int]] = []
         self._sessions_of: dict[str, list[Session]] = {}
         self._held = {True: 0, False: 0}
+        self.places = 0
+        self.settled = True
 
     def __len__(self) -> int:
         """Return how many keys are known, tombstones included."""
@@ -258,10 +266,12 @@ class LeaseTable:
                 continue
             if lease.gone:
                 if now_ns >= self._forget_ns(lease):
-                    if not lease.waiters:
+                    if not lease.waiters and (self.settled or not lease.answers):
                         self.drop(key)
                         continue
-                    lease.expires_ns = now_ns  # kept for its queue; looked at again later
+                    # Kept for its queue; or since a copy of a session's lock, which
+                    # never runs out by itself, may still be somewhere.
+                    lease.expires_ns = now_ns
             elif now_ns >= lease.expires_ns:
                 ended.append(replace(lease))
                 self._count(lease, -1)
@@ -284,6 +294,7 @@ class LeaseTable:
             found.append(lease.session)
         if found:
             self._sessions_of[lease.key] = found
+            self.places += len(found)
             for session in found:
                 session.keys.add(lease.key)
         self._watch(lease)
@@ -311,7 +322,9 @@ class LeaseTable:
         return self.mint.make(lease.key, claims)
 
     def _leave_index(self, key: str) -> None:
-        for session in self._sessions_of.pop(key, ()):
+        left = self._sessions_of.pop(key, ())
+        self.places -= len(left)
+        for session in left:
             session.keys.discard(key)
 
     def _watch(self, lease: Lease) -> None:

@@ -65,6 +65,10 @@ SESSION_KEYS_MAX: Final = 200_000
 WAITERS_MAX: Final = 1_000
 """Waiters of one key: they travel with each change of it, some 60 bytes each."""
 WAIT_MS_MAX: Final = 86_400_000
+ALARM_MS_MAX: Final = 600_000
+"""A key that waits for longer is looked at in between: what is long gone leaves no alarm for a day."""
+PLACES_MAX: Final = 1_000_000
+"""Locks of sessions and places in their queues at one node, some 300 bytes each."""
 LOCK_DELAY_MS_MAX: Final = 60_000
 ANSWERS_KEPT: Final = 8
 """Of each key, the last answers that a retry may still ask for."""

@@ -255,6 +255,7 @@ class NodeCore:
         state = self._state
         now_ns = state.now.boot_ns
         self._note_fencing()
+        state.table.settled = state.settled_view > 0
         for lease in state.table.expire(now_ns):
             if lease.serving:
                 state.emit(EventKind.EXPIRED, lease)
@@ -323,7 +324,8 @@ class NodeCore:
 
     def _heartbeat(self) -> None:
         state = self._state
-        state.files.forget_idle(state.now.boot_ns)
+        if state.settled_view:  # else a copy that is to be dropped may still be somewhere
+            state.files.forget_idle(state.now.boot_ns)
         number = state.lease.send(state.now.boot_ns)
         message = Heartbeat(
             member=state.me,

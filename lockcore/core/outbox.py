@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from lockcore.core.sessions import Session, SessionTable
     from lockcore.core.view import MemberId
 
+ROWS_PER_PLACE: Final = 10
+"""A place in a queue names its owner (OWNER_BYTES_MAX): it takes the room of so many byte ranges."""
 FIRST_RETRY_MS: Final = 10
 """After the answer "another view": a peer that is behind is there within milliseconds."""
 
@@ -176,6 +178,9 @@ class PeerLink:
                 files.append(record)
                 records.append((key, part, item.order))
             elif item is not None:
+                room -= ROWS_PER_PLACE * len(item.waiters)
+                if room < 0 and records:
+                    break
                 records.append((key, part, item.order))
                 parts[part].append(item.record(now_ns))
             self._urgent.pop((key, part), None)

@@ -24,7 +24,7 @@ from lockcore.core import ranging
 from lockcore.core.events import EventKind
 from lockcore.core.keeping import LOST_TEXT, known, refuse_lost, speaks_for, tell
 from lockcore.core.leases import Lease, Waiter
-from lockcore.core.limits import LOCKS_MAX, NS_PER_MS, PENDING_MAX, SESSION_KEYS_MAX, WAITERS_MAX
+from lockcore.core.limits import LOCKS_MAX, NS_PER_MS, PENDING_MAX, PLACES_MAX, SESSION_KEYS_MAX, WAITERS_MAX
 from lockcore.core.messages import (
     Answered,
     Code,
@@ -94,7 +94,8 @@ def _acquire(state: NodeState, request: Request, session: Session, operation: Lo
 
 
 def _full(state: NodeState, session: Session, lease: Lease | None) -> str:
-    if len(state.table) >= LOCKS_MAX or state.desk.pending_count >= PENDING_MAX:
+    crowded = len(state.table) >= LOCKS_MAX or state.table.places >= PLACES_MAX
+    if crowded or state.desk.pending_count >= PENDING_MAX:
         return "this node has all the locks it can hold; retry"
     if len(session.keys) >= SESSION_KEYS_MAX:
         return f"a session holds and waits for at most {SESSION_KEYS_MAX} locks at one node; use another session"
@@ -225,9 +226,10 @@ def advance(state: NodeState, key: str) -> None:
             _dismiss(state, lease, waiter)
     grace = state.handover.in_grace(lease.position, now_ns)
     if stay and grace:
-        state.alarms.set(state.handover.grace_ends_ns(now_ns), key)  # nobody else looks here when it ends
+        state.set_alarm(key, state.handover.grace_ends_ns(now_ns))  # nobody else looks here when it ends
     elif stay and not lease.live(now_ns) and now_ns >= lease.free_at_ns:
         _grant(state, state.desk.detach(key, *stay[0].id), stay[0], lease)
+    _set_alarms(state, state.table.get(key) or lease)
 
 
 def _dismiss(state: NodeState, lease: Lease, waiter: Waiter) -> None:
@@ -243,11 +245,12 @@ def _dismiss(state: NodeState, lease: Lease, waiter: Waiter) -> None:
 
 
 def _set_alarms(state: NodeState, lease: Lease) -> None:
-    moments = [w.until_ns for w in lease.waiters[-1:] if w.until_ns is not None]
+    """Have the key looked at when the first wait, or its lock-delay, is over."""
+    moments = [w.until_ns for w in lease.waiters if w.until_ns is not None]
     if lease.waiters and lease.free_at_ns > state.now.boot_ns:
         moments.append(lease.free_at_ns)
-    for at_ns in moments:
-        state.alarms.set(at_ns, lease.key)
+    if moments:
+        state.set_alarm(lease.key, min(moments))
 
 
 def revive(state: NodeState, key: str) -> None:
@@ -258,9 +261,6 @@ def revive(state: NodeState, key: str) -> None:
     lease = state.table.get(key)
     if lease is None or not (lease.waiters or lease.session) or not decides(state, lease):
         return
-    for waiter in lease.waiters:
-        if waiter.until_ns is not None:
-            state.alarms.set(waiter.until_ns, key)
     _set_alarms(state, lease)
     _let_go(state, lease)
     advance(state, key)

@@ -281,7 +281,7 @@ class FileTable:
         if not file.take_back(order, now_ns):
             self.drop(file.key)
             return False
-        self.index(file, {row.owner for row in file.table.rows()} | {w.owner for w in file.table.waiters()})
+        self.index(file, {*file.table.owners(), *(w.owner for w in file.table.waiters())})
         return True
 
     def index(self, file: RangeFile, owners: Iterable[Owner]) -> None:

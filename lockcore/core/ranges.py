@@ -310,6 +310,10 @@ class RangeTable:
         """Return an owner's rows by start."""
         return tuple(self._state.rows.of(owner))
 
+    def owners(self) -> tuple[Owner, ...]:
+        """Return who holds something; they may be far fewer than rows."""
+        return tuple(self._state.rows.owners())
+
     def owners_of(self, session: str, incarnation: int) -> tuple[Owner, ...]:
         """Return which owners of a session hold something."""
         return tuple(self._state.rows.owners_of(session, incarnation))

@@ -22,7 +22,7 @@ from lockcore.core.alarms import Alarms
 from lockcore.core.events import Event, EventKind
 from lockcore.core.handover import Handover
 from lockcore.core.leases import Lease, LeaseTable
-from lockcore.core.limits import NS_PER_S
+from lockcore.core.limits import ALARM_MS_MAX, NS_PER_MS, NS_PER_S
 from lockcore.core.liveness import NodeLease
 from lockcore.core.messages import (
     Code,
@@ -181,6 +181,10 @@ class NodeState:
     def is_up(self) -> bool:
         """Say whether this incarnation is to serve in its view."""
         return self.view is not None and self.view.is_up(self.me)
+
+    def set_alarm(self, key: str, at_ns: int) -> None:
+        """Have a key looked at again at that time, or before."""
+        self.alarms.set(min(at_ns, self.now.boot_ns + ALARM_MS_MAX * NS_PER_MS), key)
 
     def serving(self) -> bool:
         """Say whether the node may decide anything now (N1)."""

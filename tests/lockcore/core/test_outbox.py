@@ -5,9 +5,16 @@ Elsewhere: what is put on a link (test_serving, test_views), what a receiver doe
 
 from __future__ import annotations
 
-from lockcore.core.leases import Lease, LeaseTable
-from lockcore.core.limits import NS_PER_MS, PEER_BATCH_RECORDS_MAX, PEER_RETRY_MS, PEER_RETRY_MS_MAX
-from lockcore.core.messages import BatchStatus, Instant, LeaseRecord, Outcome, PeerAck, PeerBatch
+from lockcore.core.leases import Lease, LeaseTable, Waiter
+from lockcore.core.limits import (
+    NS_PER_MS,
+    OWNER_BYTES_MAX,
+    PEER_BATCH_RECORDS_MAX,
+    PEER_RETRY_MS,
+    PEER_RETRY_MS_MAX,
+    WAITERS_MAX,
+)
+from lockcore.core.messages import BatchStatus, Instant, LeaseRecord, Outcome, PeerAck, PeerBatch, SessionId
 from lockcore.core.outbox import FIRST_RETRY_MS, Delivered, Part, PeerLink
 from lockcore.core.tokens import TokenMint
 from lockcore.core.view import MemberId
@@ -248,3 +255,24 @@ def test_what_somebody_waits_for_goes_first() -> None:
     link.put("renewed", Part.REPLICA)
     assert keys(send(link, table).replicas)[0] == "renewed"
     assert not {"renewed"} & set(link._queue.keys())
+
+
+def test_locks_with_long_queues_leave_in_several_batches() -> None:
+    """With a thousand places of a kilobyte each, a few of them would not fit into a message, now or ever."""
+    names = [f"k{n}" for n in range(20)]
+    table = table_with(*names)
+    session = table.sessions.open(SessionId("s", 1), "", 5_000, 0)
+    for name in names:
+        lease = table.get(name)
+        assert lease is not None
+        lease.waiters = [Waiter(session, n + 1, "o" * OWNER_BYTES_MAX) for n in range(WAITERS_MAX)]
+    link = quiet_link(table)
+    seen: list[str] = []
+    for name in names:
+        link.put(name, Part.REPLICA)
+    while len(seen) < len(names):
+        batch = send(link, table)
+        assert sum(len(record.waiters) for record in batch.replicas) <= 2 * WAITERS_MAX
+        seen += keys(batch.replicas)
+        link.acknowledge(answer(batch), 0)
+    assert seen == names

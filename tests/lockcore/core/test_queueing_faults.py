@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from lockcore.core import queueing
 from lockcore.core.limits import NS_PER_MS
 from lockcore.core.messages import (
     ClearRange,
@@ -201,3 +204,47 @@ def test_a_late_attempt_of_an_unlock_that_changed_nothing_takes_nothing_away() -
     assert isinstance(bench.ask(SetRange(key, proof, 2, "t", Kind.WRITE, 0, 5)), RangeLocked)
     assert isinstance(bench.ask(unlock), Released)
     assert isinstance(bench.ask(FindConflict(key, opened(bench, "bob"), "u", Kind.READ, 0, 5)), RangeConflict)
+
+
+def test_places_are_bounded_over_all_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session may wait a thousand times for each of its keys: that alone is no bound."""
+    bench = Bench().settle()
+    first, second = opened(bench), opened(bench)
+    keys = [bench.key("a:1", nth=n) for n in range(3)]
+    for number, key in enumerate(keys, 1):
+        granted(bench.ask(Lock(key, 5_000, "ada", "", first, number)))
+    monkeypatch.setattr(queueing, "PLACES_MAX", 5)
+    kept = [waits(bench, second, keys[0], number) for number in (1, 2)]
+    refusal = waits(bench, second, keys[1], 3)
+    assert refused(bench.answers[refusal]).code is Code.OVERLOADED
+    bench.take_in_all()
+    assert isinstance(bench.ask(Unlock(keys[0], "", second, 1)), Released)
+    waits(bench, second, keys[1], 4)
+    assert set(bench.answers).isdisjoint(kept[1:])
+    assert [len(bench.lease(key).waiters) for key in keys] == [1, 1, 0]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_what_a_session_released_is_remembered_until_all_have_settled(kept: bool) -> None:  # noqa: FBT001 - a case
+    """A copy of its lock never runs out by itself: who is to drop it, and has not yet, would bring it back."""
+    bench = Bench(peers=("b:2", "c:3")).settle()
+    key, proof = bench.key("a:1", "b:2"), opened(bench)
+    bench.view()
+    bench.seal()
+    bench.take_in_all()
+    granted(bench.ask(Lock(key, 5_000, "ada", "", proof, 1)))
+    assert isinstance(bench.ask(Unlock(key, "", proof, 1)), Released)
+    assert isinstance(bench.ask(SetRange(key, proof, 2, "t", Kind.WRITE, 0, 10)), RangeLocked)
+    assert isinstance(bench.ask(ClearRange(key, proof, 3, "t", 0, 10)), Released)
+    if not kept:
+        bench.acknowledge_heartbeats(settled=bench.number)
+    for _ in range(40):
+        bench.live(1_000)
+        bench.ask(KeepAlive(proof, TTL_MS))
+    assert bench.knows(key) is kept
+    batches = len(bench.batches("b:2"))
+    bench.view(down=("c:3",))
+    bench.seal("b:2")
+    bench.take_in_all()
+    told = [record for batch in bench.batches("b:2")[batches:] for record in (*batch.replicas, *batch.files)]
+    assert len(told) == (2 if kept else 0)
