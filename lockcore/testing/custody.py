@@ -3,6 +3,8 @@
 I13, a request keeps its bounds
   - Nothing fresh is granted past its caller's deadline, and a grant whose
     caller was refused is not held on (W18).
+  - A grant is a fact only where its caller is told of it: a lock is not
+    granted to somebody who goes on asking for it (P3).
   - A node passes on only what a client of its own asked: one hop (W15).
 
 I14, a lock has one keeper, who knows everything
@@ -23,13 +25,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lockcore.core.events import EventKind
 from lockcore.core.limits import NS_PER_MS, TOMBSTONE_MARGIN_MS
 from lockcore.core.messages import (
     ClientCall,
     Code,
+    Emit,
     Forward,
     ForwardReply,
     FromPeer,
+    Granted,
     Lock,
     NodeEffect,
     NodeInput,
@@ -103,6 +108,7 @@ class Custody:
     def see(self, node: SimNode, effects: list[NodeEffect]) -> None:
         """Look at what came of it."""
         bench = self._bench(node)
+        self._untold(node, effects)
         for effect in effects:
             match effect:
                 case Reply(call_id, result):
@@ -185,6 +191,16 @@ class Custody:
             if held and lease is not None and lease.live(node.clock.boot(self.stage.now_ns)):
                 text = f"it holds the lock on for {operation.owner}, whom it refused ({result.code})"
                 self._accuse("I13", node, operation.key, text)
+
+    def _untold(self, node: SimNode, effects: list[NodeEffect]) -> None:
+        told: set[int] = set()
+        for effect in reversed(effects):  # a fact comes before the answer
+            match effect:
+                case Reply(_, Granted() as result) | SendPeer(_, ForwardReply(_, _, Granted() as result)):
+                    told.add(result.generation)
+                case Emit(event) if event.kind is EventKind.GRANTED and not event.session:
+                    if event.generation not in told:
+                        self._accuse("I13", node, event.key, f"{event.owner} was granted it, and not told")
 
     def _accuse(self, rule: str, node: SimNode, key: str, text: str) -> None:
         member, lease = node.core.member, node.core._state.table.get(key)  # noqa: SLF001 - a witness, no part of the rules
