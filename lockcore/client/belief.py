@@ -6,12 +6,12 @@ list and `differences` says what to do: claim what is missing, let go of what
 nobody believes in.
 
 Invariants
-  N1  What an unlock was begun for is believed no longer, whatever becomes of
-      the unlock.
+  N1  What an unlock was begun for, or a downgrade, is believed no longer,
+      unless it was refused.
   N2  Nothing follows from a difference in a key of which an operation is
       under way, or was since the list was asked for.
-  N3  After an outcome that nobody knows the node's word counts: nothing is
-      claimed or let go of in that key.
+  N3  After an outcome that nobody knows the node's word counts for what it
+      has: nothing of it is let go of. What was believed before is claimed.
 Elsewhere: asking (healer), the nodes' side (lockcore.core.healing).
 """
 
@@ -116,14 +116,17 @@ class Belief:
             case ((Lock() | Move()), Granted()):
                 self._locks[key] = BelievedLock(result.generation, result.token, operation.op_id, result.owner)
             case SetRange(), RangeLocked():
-                self._hold(key, result.pieces)
+                self._absorb(key, map(_row, result.pieces))
             case MoveRanges(), RangeLocked():
-                self._hold(key, result.pieces)
+                self._absorb(key, map(_row, result.pieces))
                 if operation.gaps:
                     self._trusted.add(key)  # the gaps are not told
             case ClearRange(wanted=0), _ if not isinstance(result, Refused | RangeDenied):
                 self._let_go(key, operation)
-            case ((SetRange() | MoveRanges()), None):
+            case SetRange(), None:
+                self._weaken(key, operation)
+                self._trusted.add(key)
+            case MoveRanges(), None:
                 self._trusted.add(key)
         self._count(key)
 
@@ -155,11 +158,22 @@ class Belief:
         """Return the pieces of a key."""
         return [_piece(row) for row in self._rows.get(key, ())]
 
-    def _hold(self, key: str, pieces: Iterable[HeldRange]) -> None:
+    def _absorb(self, key: str, pieces: Iterable[Row]) -> None:
         rows = self._rows.setdefault(key, HeldRows())
         for piece in pieces:
-            plan = rows.absorb(_row(piece))
+            plan = rows.absorb(piece)
             rows.replace(plan.removed, plan.added)
+
+    def _weaken(self, key: str, operation: SetRange) -> None:
+        """Believe no more in writing where reading alone was asked for: it may have been done (N1)."""
+        span, rows = span_of(operation.start, operation.length), self._rows.get(key)
+        if rows is None or isinstance(span, Denied) or operation.kind is Kind.WRITE:
+            return
+        for row in rows.of(_owner(operation.lock_owner), *span):
+            if row.kind is Kind.WRITE:
+                start, end = max(row.start, span.start), min(row.end, span.end)
+                plan = rows.plan(row.owner, Kind.READ, start, end, row.fence)
+                rows.replace(plan.removed, plan.added)
 
     def _let_go(self, key: str, operation: ClearRange) -> None:
         span = span_of(operation.start, operation.length)
@@ -242,13 +256,12 @@ class Belief:
             self._compare_rows(found, key, rows.get(key, []))
         return found
 
-    def _trust(self, key: str, rows: list[Row]) -> None:
-        """Take the node's word (N3)."""
+    def _trust(self, key: str, there: list[Row]) -> None:
+        """Take the node's word for what it has (N3)."""
         self._trusted.discard(key)
-        self._rows[key] = HeldRows(rows)
-        if not rows:
-            del self._rows[key]
-        self._count(key)
+        if there:
+            self._absorb(key, there)
+            self._count(key)
 
     def _compare_rows(self, found: Differences, key: str, there: list[Row]) -> None:
         here = list(self._rows.get(key, ()))

@@ -236,6 +236,26 @@ def test_after_an_outcome_that_nobody_knows_the_node_s_word_counts(gaps: bool) -
     assert [(p.kind, p.start, p.length) for p in model.belief.pieces("k")] == [(READ, 0, 40)]
 
 
+def test_what_was_believed_before_an_outcome_that_nobody_knows_is_not_given_up() -> None:
+    """Both nodes may have died since: others would get what the program still relies on."""
+    model = Model()
+    model.set("k", WRITE, 0, 10, 5)
+    model.do(SetRange("k", PROOF, 50, "t", WRITE, 20, 5), None)
+    assert spans(model.differences({}, []).missing_pieces) == [("k", WRITE, 0, 10, 5)]
+
+
+def test_a_downgrade_without_an_answer_leaves_reading_only() -> None:
+    """N1: others may read there already."""
+    model = Model()
+    model.set("k", WRITE, 0, 20, 5)
+    model.do(SetRange("k", PROOF, 50, "t", READ, 5, 10), None)
+    assert [(p.kind, p.start, p.length, p.fence) for p in model.belief.pieces("k")] == [
+        (WRITE, 0, 5, 5),
+        (READ, 5, 10, 5),
+        (WRITE, 15, 5, 5),
+    ]
+
+
 def test_an_unlock_that_was_refused_changes_nothing_and_one_without_answer_does() -> None:
     model = Model()
     model.set("k", WRITE, 0, 10, 5)
