@@ -111,6 +111,19 @@ def test_after_the_death_of_both_nodes_a_queue_begins_anew() -> None:
     assert refused(bob.lock(key, op_id=first.op_id)).code is Code.HELD
 
 
+def test_a_lock_delay_goes_with_the_lock_to_the_node_that_takes_over() -> None:
+    cluster = Cluster()
+    key = cluster.key("b:2", "c:3")
+    ada, eve = Client(cluster, "ada", 2_000, "c:3"), Client(cluster, "eve", LONG_MS)
+    granted(ada.lock(key, delay_ms=8_000))
+    cluster.world.kill("b:2")
+    cluster.world.run_ms(5_000)
+    assert cluster.primary(key) == "c:3"
+    assert refused(eve.lock(key)).code is Code.HELD
+    cluster.world.run_ms(8_000)
+    assert granted(eve.lock(key)).owner == "eve"
+
+
 def test_named_locks_and_circles_over_two_nodes_end_by_their_deadline_only() -> None:
     """The limit: deadlocks are looked for among the byte ranges of one primary."""
     cluster = Cluster()
@@ -126,7 +139,7 @@ def test_named_locks_and_circles_over_two_nodes_end_by_their_deadline_only() -> 
     cluster.world.run_ms(2_500)
     assert answers == ([], [])
     cluster.world.run_ms(1_500)
-    ended = answers[0][0]
+    ended: Result = answers[0][0]
     assert isinstance(ended, RangeDenied)
     assert ended.error is Errno.ETIMEDOUT
 

@@ -16,8 +16,8 @@ from tests.style.sources import ROOT, name_of
 PAGE = "docs/guarantees.md"
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 LINK = re.compile(r"\]\((?!https://)([^)\s]+)\)")
-SOURCE = re.compile(r"\b([SREZ]\d+)\b")
-CITED = re.compile(r"\[((?:[SREZ]\d+)[^\]]*)\]")
+SOURCE = re.compile(r"\b([CEGLNRSZ]\d+)\b")
+CITED = re.compile(r"\[((?:[CEGLNRSZ]\d+)[^\]]*)\]")
 
 
 @cache
@@ -63,7 +63,7 @@ def sources_of(page: str) -> tuple[set[str], set[str]]:
     """Return the sources that are cited, and those that are listed."""
     body, _, listed = page.partition("## Sources")
     cited = {source for group in CITED.findall(body) for source in SOURCE.findall(group)}
-    return cited, set(re.findall(r"(?m)^\| ([SREZ]\d+) \|", listed))
+    return cited, set(re.findall(r"(?m)^\| ([CEGLNRSZ]\d+) \|", listed))
 
 
 def test_every_test_that_the_page_names_exists() -> None:
