@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -50,8 +49,12 @@ PAUSE_MS_MAX: Final = 1_000
 RECONNECT_MS: Final = 50
 CROWD: Final = 8
 BUSY_S: Final = 0.02
-GATHER_S: Final = 0.003
-"""So long operations are gathered into one message where CROWD others wait, and one was answered within BUSY_S."""
+GATHER_SHARE: Final = 4
+GATHER_S_MAX: Final = 0.005
+"""Where CROWD others wait and one was answered within BUSY_S, operations are gathered into one message for a quarter of
+what an answer took lately, at most so long: a message costs some ten times what an operation in it does."""
+BRISK_MS: Final = 1_000
+"""What may take longer stands in a queue: the time it takes says nothing about the node."""
 OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
@@ -76,6 +79,8 @@ class LinkProblem(Exception):  # noqa: N818 - never reaches a user
 class _Question:
     operation: Operation
     answer: asyncio.Future[Result]
+    asked_s: float = 0.0
+    brisk: bool = False
     timer: asyncio.TimerHandle | None = None
     late: bool = False
 
@@ -101,8 +106,8 @@ class Link:
         self._queue: list[Call] = []
         self._last_id = 0
         self._wanted = asyncio.Event()
-        self._heard = asyncio.Event()
         self._heard_at_s = 0.0
+        self._took_s = 0.0
         self._task: asyncio.Task[None] | None = None
         self._channel: grpc.aio.Channel | None = None
         self._pause_ms = PAUSE_MS_FIRST
@@ -152,7 +157,7 @@ class Link:
     def _submit(self, operation: Operation, timeout_ms: int, answer: asyncio.Future[Result]) -> None:
         self._last_id += 1
         number = self._last_id
-        question = _Question(operation, answer)
+        question = _Question(operation, answer, asyncio.get_running_loop().time(), timeout_ms <= BRISK_MS)
         limit_s = (timeout_ms + ANSWER_SLACK_MS) / 1_000
         question.timer = asyncio.get_running_loop().call_later(limit_s, self._expire, number)
         self._questions[number] = question
@@ -221,14 +226,10 @@ class Link:
                         self._fail(self._questions[call.id], str(error))
 
     async def _gather(self) -> None:
-        """Where answers come thick and fast, let more operations come along until the next of them is here."""
+        """Where answers come thick and fast, let more operations come along."""
         quiet_s = asyncio.get_running_loop().time() - self._heard_at_s
-        if len(self._questions) - len(self._queue) < CROWD or quiet_s > BUSY_S:
-            return
-        self._heard.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(GATHER_S):
-                await self._heard.wait()
+        if len(self._questions) - len(self._queue) >= CROWD and quiet_s < BUSY_S:
+            await asyncio.sleep(min(self._took_s / GATHER_SHARE, GATHER_S_MAX))
 
     def _take_batch(self) -> list[Call]:
         """Take what fits into one message, without what nobody waits for."""
@@ -251,7 +252,6 @@ class Link:
     def _hear(self, data: bytes) -> None:
         message = decode_server_batch(data)
         self.talking = True
-        self._heard.set()
         self._heard_at_s = asyncio.get_running_loop().time()
         self._pause_ms = PAUSE_MS_FIRST
         if message.view is not None:
@@ -260,6 +260,8 @@ class Link:
             question = self._forget(number)
             if question is None:
                 continue
+            if question.brisk:
+                self._took_s += (self._heard_at_s - question.asked_s - self._took_s) / 8
             if not question.answer.done():
                 question.answer.set_result(result)
             else:
