@@ -366,8 +366,10 @@ def overdue(state: NodeState, request: Request) -> None:
         same = (
             lease is not None and lease.generation == pending.order[0] and not lease.gone
         )  # its queue may have changed
-        if pending.fresh and lease is not None and same and not in_session:
-            pending.event = None
+        untold = pending.fresh and not in_session
+        if untold:
+            pending.event = None  # also where somebody else has the lock meanwhile
+        if untold and lease is not None and same:
             state.table.release(lease)
             state.spread(lease)
             queueing.advance(state, lease.key)

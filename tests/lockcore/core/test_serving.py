@@ -220,6 +220,20 @@ def test_a_grant_that_its_backup_never_confirmed_is_taken_back() -> None:
     assert granted(bench.acquire(key, "bob")).owner == "bob"
 
 
+def test_a_grant_that_ended_before_anybody_was_told_is_no_fact_when_the_backup_answers() -> None:
+    """Found by simulation: observers were told of grants, one after the other, whose callers had long been refused."""
+    bench = Bench(peers=("b:2", "c:3")).settle()
+    key = bench.key("a:1", "b:2")
+    bench.call(Lock(key, 300, "ada"), timeout_ms=500)
+    bench.wait(400)
+    second = bench.call(Lock(key, 5_000, "bob"), timeout_ms=5_000)
+    bench.wait(200)
+    bench.live(600)
+    bench.take_in("b:2")
+    assert granted(bench.answers.get(second)).owner == "bob"
+    assert [f.owner for f in bench.facts() if f.kind is EventKind.GRANTED] == ["bob"]
+
+
 def test_a_renewal_that_its_backup_never_confirmed_is_not_taken_back() -> None:
     """The holder still has the lock: extending it harms nobody, taking it away would."""
     bench = Bench().settle()
