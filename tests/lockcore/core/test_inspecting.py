@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lockcore.core import inspecting
+from lockcore.core.events import EventKind
 from lockcore.core.inspecting import KeySeen, SessionsSeen
+from lockcore.core.messages import MoveRanges
 from lockcore.core.rangerecords import Kind
 from lockcore.wire.inspect_codec import decode_key, decode_sessions, encode_key, encode_sessions
 from tests.lockcore.core.sessionworld import Client, Cluster, granted
@@ -13,6 +15,8 @@ from tests.lockcore.core.test_ranging import Ranger
 
 if TYPE_CHECKING:
     import pytest
+
+    from lockcore.core.events import Event
 
 
 def see(cluster: Cluster, at: str, key: str) -> KeySeen:
@@ -123,3 +127,35 @@ def test_no_secret_is_told() -> None:
     told = f"{see(cluster, cluster.primary('k'), 'k')} {see_sessions(cluster, 'a:1')}"
     assert ada.proof.secret not in told
     assert token == "" or token not in told
+
+
+# --- facts -------------------------------------------------------------------------------
+
+
+def facts_of(cluster: Cluster, kind: EventKind) -> list[Event]:
+    """Return what was told."""
+    return [fact.event for fact in cluster.world.facts if fact.event.kind is kind]
+
+
+def test_ranges_that_move_are_not_told_as_a_lock_that_moves() -> None:
+    """A key may be a lock and have ranges; who reads of its promotion must know which of them is meant."""
+    cluster = Cluster()
+    ada = Ranger(cluster, "ada")
+    ada.set("k", Kind.WRITE, 0, 10)
+    cluster.world.kill(cluster.primary("k"))
+    cluster.world.run_until(lambda: bool(facts_of(cluster, EventKind.RANGE_PROMOTED)), 10_000)
+    (promoted,) = facts_of(cluster, EventKind.RANGE_PROMOTED)
+    assert promoted.key == "k"
+    assert facts_of(cluster, EventKind.PROMOTED) == []
+
+
+def test_a_migration_is_told_with_the_session_it_came_from() -> None:
+    cluster = Cluster()
+    old, new = Ranger(cluster, "old"), Ranger(cluster, "new")
+    old.lock("k")
+    old.set("k", Kind.WRITE, 0, 10)
+    new.move("k", old)
+    cluster.world.ask(cluster.primary("k"), MoveRanges("k", new.proof, 99, old.proof))
+    for kind in (EventKind.MIGRATED, EventKind.RANGE_MIGRATED):
+        (told,) = facts_of(cluster, kind)
+        assert (told.peer, told.session) == (old.proof.id, new.proof.id)
