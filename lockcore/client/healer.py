@@ -188,7 +188,8 @@ class Healer:
                     run_callback(held.on_lost, lost)
 
     async def _let_go_of_lock(self, key: str, op_id: int) -> None:
-        if op_id and self.belief.is_quiet(key):
+        taken = any(key in taking.moves for taking in self._session.taking.values())  # a take-over will ask again
+        if op_id and not taken and self.belief.is_quiet(key):
             await self._ask_quietly(Unlock(key, "", self._session.proof, op_id))
 
     async def _let_go(self, key: str, piece: Row) -> None:

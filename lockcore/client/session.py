@@ -31,7 +31,7 @@ from lockcore.client.live import unavailable
 from lockcore.client.ranges import Ranges
 from lockcore.client.sessionlease import SessionLease, SessionState
 from lockcore.client.sessionlock import SessionLock
-from lockcore.client.takeover import TakenOver, take_over
+from lockcore.client.takeover import TakenOver, Taking, take_over
 from lockcore.core.limits import NS_PER_MS, WAIT_MS_MAX
 from lockcore.core.operations import (
     Code,
@@ -89,6 +89,7 @@ class Session:
         self.label = label
         self.ttl_ms = ttl_ms
         self.undoing: dict[asyncio.Task[None], tuple[str, str]] = {}
+        self.taking: dict[SessionProof, Taking] = {}
         self._on_state = on_state
         self._proof: SessionProof | None = None
         self._lease = SessionLease(ttl_ms)

@@ -1,10 +1,12 @@
 """Taking over everything of another session, key by key (SETLK_MIGRATE for programs).
 
 The new session asks every node what the old one holds there, and moves it:
-each key at once, none waits for another. Whatever was moved already is
-answered from the record, so a call that failed half way is just made again.
-Then the old session is ended: its program, should it live, learns that it has
-nothing any more.
+each key at once, none waits for another. While the ring changes, a lock on
+its way shows at neither of its nodes; so the nodes are asked until all have
+settled in one view, and what shows is moved meanwhile. A call that failed
+half way is just made again: the session remembers under which number each
+move was asked, and nodes answer it from the record. Then the old session is
+ended: its program, should it live, learns that it has nothing any more.
 
 Elsewhere: one key at a time (ranges.migrate), the nodes' side (core.queueing, core.ranging).
 """
@@ -13,11 +15,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from lockcore.client.clock import boot_ns
 from lockcore.client.link import LinkProblem
 from lockcore.client.route import target_of
 from lockcore.client.sessionlock import SessionLock
+from lockcore.core.limits import NS_PER_MS
 from lockcore.core.operations import (
     Code,
     EndSession,
@@ -36,8 +40,10 @@ if TYPE_CHECKING:
     from lockcore.client.session import Session
     from lockcore.core.operations import SessionProof
 
-TOGETHER = 64
+TOGETHER: Final = 64
 """So many keys are moved at a time."""
+LOOK_AGAIN_S: Final = 0.1
+"""An old session that has lapsed stays for a second: what shows first must not wait for what shows last."""
 
 
 @dataclass(slots=True)
@@ -49,69 +55,103 @@ class TakenOver:
     lost: list[str] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class Taking:
+    """One take-over under way: `moves` and `files` are those that have no answer yet."""
+
+    old: SessionProof
+    found: TakenOver = field(default_factory=TakenOver)
+    moves: dict[str, tuple[SessionLock, Move]] = field(default_factory=dict)
+    files: dict[str, MoveRanges] = field(default_factory=dict)
+
+
 async def take_over(session: Session, old: SessionProof) -> TakenOver:
     """Move all that `old` holds to `session`."""
-    names, files = await _holdings(session, old)
-    found = TakenOver()
+    taking = session.taking.setdefault(old, Taking(old))
+    until_ns = boot_ns() + session.client.timeout_ms * NS_PER_MS
+    while True:
+        missing = await _look(session, taking)
+        await _move_all(session, taking)
+        if not missing:
+            break
+        if boot_ns() >= until_ns:
+            raise ClusterUnavailable(f"{missing}; what was found is taken over, call again for the rest")
+        await asyncio.sleep(LOOK_AGAIN_S)
+    await session.ask(EndSession(old), session.client.timeout_ms)  # whoever still believes in it is told
+    session.taking.pop(old, None)
+    return taking.found
+
+
+async def _look(session: Session, taking: Taking) -> str:
+    """Ask every living member what it is primary of; return why that may not be all, empty if it is."""
+    pool, old = session.client.pool, taking.old
+    view, missing = await pool.first_view(), ""
+    for address in view.up:
+        target = target_of(address)
+        if target is None:
+            continue
+        try:
+            answer = await pool.link(target).ask(ListHeld(old), session.client.timeout_ms)
+        except LinkProblem as problem:
+            missing = f"{address} did not say what the old session holds there ({problem})"
+            continue
+        if isinstance(answer, Holdings):
+            _note(session, taking, answer)
+            if answer.view != view.number:
+                missing = "the ring is changing"
+        elif isinstance(answer, Refused) and answer.code is Code.INVALID:
+            session.taking.pop(old, None)
+            raise LockError(answer.text)
+        elif not (isinstance(answer, Refused) and answer.code is Code.SESSION_LOST):
+            missing = f"{address} cannot say now what the old session holds there"
+    return missing
+
+
+def _note(session: Session, taking: Taking, held: Holdings) -> None:
+    """Give a number to each move that is wanted, once."""
+    found, old = taking.found, taking.old
+    for key, _ in held.locks:
+        if key not in taking.moves and key not in found.locks:
+            lock = SessionLock(session, key)
+            operation = Move(key, lock.owner, session.proof, session.next_op(), old, require_held=True)
+            taking.moves[key] = (lock, operation)
+    for key, _ in held.ranges:
+        if key not in taking.files and key not in found.ranges:
+            taking.files[key] = MoveRanges(key, session.proof, session.next_op(), old, require_held=True)
+
+
+async def _move_all(session: Session, taking: Taking) -> None:
     gate = asyncio.Semaphore(TOGETHER)
     moves = await asyncio.gather(
-        *(_move(session, old, name, found, gate) for name in sorted(names)),
-        *(_move_ranges(session, old, name, found, gate) for name in sorted(files)),
+        *(_move(session, taking, key, gate) for key in sorted(taking.moves)),
+        *(_move_ranges(session, taking, key, gate) for key in sorted(taking.files)),
         return_exceptions=True,
     )
     for problem in moves:
         if isinstance(problem, BaseException):
             raise problem
-    await session.ask(EndSession(old), session.client.timeout_ms)  # whoever still believes in it is told
-    return found
 
 
-async def _holdings(session: Session, old: SessionProof) -> tuple[set[str], set[str]]:
-    """Ask every living member; each tells what it is primary of."""
-    pool, timeout_ms = session.client.pool, session.client.timeout_ms
-    names: set[str] = set()
-    files: set[str] = set()
-    for address in (await pool.first_view()).up:
-        target = target_of(address)
-        if target is None:
-            continue
-        try:
-            answer = await pool.link(target).ask(ListHeld(old), timeout_ms)
-        except LinkProblem as problem:
-            text = f"{address} did not say what the old session holds there ({problem}); try again"
-            raise ClusterUnavailable(text) from None
-        if isinstance(answer, Holdings):
-            names.update(key for key, _ in answer.locks)
-            files.update(key for key, _ in answer.ranges)
-        elif isinstance(answer, Refused) and answer.code is Code.INVALID:
-            raise LockError(answer.text)
-        elif not (isinstance(answer, Refused) and answer.code is Code.SESSION_LOST):
-            raise ClusterUnavailable(f"{address} cannot say now what the old session holds there; try again")
-    return names, files
-
-
-async def _move(session: Session, old: SessionProof, key: str, found: TakenOver, gate: asyncio.Semaphore) -> None:
+async def _move(session: Session, taking: Taking, key: str, gate: asyncio.Semaphore) -> None:
+    lock, operation = taking.moves[key]
     async with gate:
-        lock, op_id = SessionLock(session, key), session.next_op()
-        operation = Move(key, lock.owner, session.proof, op_id, old, require_held=True)
         answer = await session.ask(operation, session.client.timeout_ms)
     if isinstance(answer.result, Granted) and answer.result.how is How.MIGRATED:
-        found.locks[key] = lock.adopt_grant(answer.result.generation, op_id)
+        taking.found.locks[key] = lock.adopt_grant(answer.result.generation, operation.op_id)
     elif isinstance(answer.result, Refused) and answer.result.code is Code.NOT_HELD:
-        found.lost.append(key)
+        taking.found.lost.append(key)
     else:
         raise session.error_of(answer)
+    del taking.moves[key]
 
 
-async def _move_ranges(
-    session: Session, old: SessionProof, key: str, found: TakenOver, gate: asyncio.Semaphore
-) -> None:
+async def _move_ranges(session: Session, taking: Taking, key: str, gate: asyncio.Semaphore) -> None:
     async with gate:
-        operation = MoveRanges(key, session.proof, session.next_op(), old, require_held=True)
-        answer = await session.ask(operation, session.client.timeout_ms)
+        answer = await session.ask(taking.files[key], session.client.timeout_ms)
     if isinstance(answer.result, RangeLocked):
-        found.ranges[key] = answer.result
+        taking.found.ranges[key] = answer.result
     elif isinstance(answer.result, Refused) and answer.result.code is Code.NOT_HELD:
-        found.lost.append(key)
+        taking.found.lost.append(key)
     else:
         raise session.error_of(answer)
+    del taking.files[key]

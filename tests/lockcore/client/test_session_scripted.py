@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,11 +18,17 @@ from lockcore.core.operations import (
     ClearRange,
     Code,
     EndSession,
+    Granted,
+    Holdings,
+    How,
     KeepAlive,
+    ListHeld,
     Lock,
+    Move,
     Operation,
     Refused,
     Result,
+    SessionProof,
     SetRange,
     Unlock,
 )
@@ -307,3 +314,59 @@ async def test_a_range_that_is_waited_for_no_more_is_left(node: ScriptedNode) ->
         assert isinstance(freed, ClearRange)
         assert (left.wanted, freed.wanted) == (1, 0)
         assert (freed.start, freed.length) == (5, 10)
+
+
+# --- taking over ------------------------------------------------------------------------------
+
+OLD = SessionProof("old", 1, "its secret")
+
+
+def holdings(*keys: str, view: int = 1) -> Holdings:
+    """Return what a node says that the old session holds there."""
+    return Holdings(tuple((key, 7) for key in keys), (), view)
+
+
+def migrated(operation: Operation) -> Result | None:
+    """Answer that a move was one."""
+    found = generous(operation)
+    return replace(found, how=How.MIGRATED) if isinstance(found, Granted) else found
+
+
+async def test_a_take_over_asks_until_all_nodes_have_settled(node: ScriptedNode) -> None:
+    """A lock on its way from one node to another shows at neither; ended then, the old session would lose it."""
+    lists = [holdings("k1", view=0), holdings(view=0), holdings("k2")]
+
+    def script(operation: Operation) -> Result | None:
+        return lists.pop(0) if isinstance(operation, ListHeld) else migrated(operation)
+
+    async with aio.connect(node.target) as client, client.session("me", ttl=LONG_S) as mine:
+        node.script = script
+        taken = await mine.take_over(OLD)
+        assert sorted(taken.locks) == ["k1", "k2"]
+        assert not lists
+        assert [type(operation) for operation in node.heard[-2:]] == [Move, EndSession]
+
+
+async def test_a_take_over_that_failed_half_way_goes_on_where_it_was(node: ScriptedNode) -> None:
+    """Its first moves were done: asked under another number they would be lost, or held by nobody who knows."""
+    lists = [holdings("k1", "k2"), holdings()]
+    silent = True
+
+    def script(operation: Operation) -> Result | None:
+        if isinstance(operation, Move) and operation.key == "k2" and silent:
+            return None
+        return lists.pop(0) if isinstance(operation, ListHeld) else migrated(operation)
+
+    async with aio.connect(node.target, timeout=SHORT_S) as client, client.session("me", ttl=LONG_S) as mine:
+        node.script = script
+        with pytest.raises(ClusterUnavailable):
+            await mine.take_over(OLD)
+        assert not heard(node, EndSession)
+        await mine._healer._let_go_of_lock("k2", 2)
+        assert not heard(node, Unlock)  # though the node may show it as held, and nobody here believes in it yet
+        silent = False
+        taken = await mine.take_over(OLD)
+        assert sorted(taken.locks) == ["k1", "k2"]
+        assert all(lock.is_locked for lock in taken.locks.values())
+        numbers = {op.op_id for op in heard(node, Move) if isinstance(op, Move) and op.key == "k2"}
+        assert len(numbers) == 1
