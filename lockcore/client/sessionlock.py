@@ -121,15 +121,26 @@ class SessionLock:
         """Unlock, and wait for it a while. Never raises for a lock that is gone."""
         held, self._holds = self._holds, False
         self.session.forget(self)
-        task = self._give_up() if held else None
-        if task is not None:
-            await asyncio.wait({task}, timeout=RELEASE_S)
+        if not held or not self.session.is_alive:
+            return
+        try:
+            answer = await self.session.ask(self._unlock(), round(RELEASE_S * 1_000))
+        except LockError:
+            return  # the session is over, and with it the lock
+        except asyncio.CancelledError:
+            self._give_up()
+            raise
+        if answer.result is None:
+            self._give_up()
+
+    def _unlock(self) -> Unlock:
+        return Unlock(self.key, "", self.session.proof, self._op_id)
 
     def _give_up(self) -> asyncio.Task[None] | None:
         """Let go of what this acquisition got, held or waiting (K1)."""
         if not self.session.is_alive:
             return None
-        return self.session.undo(Unlock(self.key, "", self.session.proof, self._op_id))
+        return self.session.undo(self._unlock())
 
     def check(self) -> None:
         """Raise if the lock is not held now.

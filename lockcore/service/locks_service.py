@@ -26,6 +26,7 @@ from lockcore.service import clock
 from lockcore.service.channels import STREAM_BROKEN, Context, next_bytes
 from lockcore.service.isolation import Line
 from lockcore.wire.codec import (
+    MESSAGE_BYTES_MAX,
     CodecError,
     NodeStatus,
     ViewState,
@@ -36,7 +37,7 @@ from lockcore.wire.codec import (
 from lockcore.wire.inspect_codec import decode_inspect, encode_key, encode_sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from lockcore.core.messages import ClientCall, Result
     from lockcore.core.view import View
@@ -47,10 +48,17 @@ if TYPE_CHECKING:
 UNDER_WAY_MAX: Final = 8_192
 UNFETCHED_MAX: Final = 16_384
 RESULTS_PER_MESSAGE_MAX: Final = 1_024
-"""About 2 kB each at the worst: well within a message."""
+"""About 2 kB each, but for what a session holds."""
 
 _BUSY: Final = Refused(
     Code.OVERLOADED, f"this connection has {UNDER_WAY_MAX} operations under way, which is the most; wait for some"
+)
+
+
+_TOO_LARGE: Final = Refused(
+    Code.INVALID,
+    f"the answer has more than {MESSAGE_BYTES_MAX} bytes, the most of a message: this session holds too much to be "
+    "told at once; ask for one key after the other",
 )
 
 
@@ -195,9 +203,9 @@ class _Conversation:
                     continue
                 results = self._results[:RESULTS_PER_MESSAGE_MAX]
                 self._results = self._results[RESULTS_PER_MESSAGE_MAX:]
-                data = encode_server_batch(results, self._view_state())
-                self._view = None
-                await self._say(data)
+                state, self._view = self._view_state(), None
+                for data in fitting(results, state):
+                    await self._say(data)
                 self._fetched.set()
         except STREAM_BROKEN:
             self._gone = True
@@ -207,6 +215,19 @@ class _Conversation:
         if self._isolator.active:
             await self._isolator.passing(Line.TO_CLIENTS)
         await self._context.write(data)
+
+
+def fitting(results: Sequence[tuple[int, Result]], view: ViewState | None = None) -> Iterator[bytes]:
+    """Yield results as messages that a client can read; what does not fit one alone is refused."""
+    data = encode_server_batch(results, view)
+    if len(data) <= MESSAGE_BYTES_MAX:
+        yield data
+    elif len(results) > 1:
+        middle = len(results) // 2
+        yield from fitting(results[:middle], view)
+        yield from fitting(results[middle:])
+    else:
+        yield encode_server_batch([(results[0][0], _TOO_LARGE)], view)
 
 
 def status_of_node(  # noqa: PLR0913 - a plain record of what only the process knows
