@@ -298,6 +298,11 @@ class RangeTable:
         """Say whether anything is held or waited for: a table without may be dropped."""
         return bool(len(self._state.rows) or len(self._state.queue))
 
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._state.queue)
+
     def rows(self) -> tuple[Row, ...]:
         """Return all rows by (start, owner)."""
         return tuple(self._state.rows)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from lockcore.core import rangerecords as rr
 from lockcore.core.events import Event, EventKind
 from lockcore.core.keeping import known, refuse_lost
-from lockcore.core.limits import FILES_MAX, NS_PER_MS, PENDING_MAX, SESSION_KEYS_MAX
+from lockcore.core.limits import FILES_MAX, NS_PER_MS, NS_PER_S, PENDING_MAX, SESSION_KEYS_MAX
 from lockcore.core.messages import (
     ClearRange,
     Code,
@@ -364,11 +364,13 @@ def _set_alarm(state: NodeState, file: RangeFile) -> None:
 
 def look(state: NodeState, file: RangeFile) -> None:
     """Drop what belongs to sessions that are gone, and waits whose time is up, where this node decides."""
-    primary, _ = state.owners_at(file.position)
-    here = primary == state.me.address and file.serving
+    here = state.owners_at(file.position)[0] == state.me.address and file.serving
     if not here or not state.serving() or not state.handover.ready(file.position):
         return
     now_ns = state.now.boot_ns
+    if state.in_doubt(file):
+        state.set_alarm(file.key, now_ns + NS_PER_S)
+        return
     owners = {*file.table.owners(), *(w.owner for w in file.table.waiters())}
     for ref in sorted({SessionId(o.session, o.incarnation) for o in owners}):
         session = state.sessions.get(ref)

@@ -190,6 +190,11 @@ class NodeState:
         """Say whether the node may decide anything now (N1)."""
         return self.is_up and not self.closed and self.lease.valid(self.now.boot_ns)
 
+    def in_doubt(self, file: RangeFile) -> bool:
+        """Say whether whoever waits here must wait on: in a grace, somebody unknown may hold what looks free."""
+        grace = self.handover.in_grace(file.position, self.now.boot_ns) and self.healed_view != self.view_number
+        return grace and file.table.waiting > 0
+
     def owners_at(self, position: int) -> tuple[str | None, str | None]:
         """Return (primary, backup) in the current view."""
         return self.view.ring.owners_at(position) if self.view else (None, None)

@@ -11,6 +11,7 @@ from lockcore.core.limits import NS_PER_MS
 from lockcore.core.messages import (
     ClearRange,
     Code,
+    EndSession,
     FindConflict,
     KeepAlive,
     Lock,
@@ -248,3 +249,25 @@ def test_what_a_session_released_is_remembered_until_all_have_settled(kept: bool
     bench.take_in_all()
     told = [record for batch in bench.batches("b:2")[batches:] for record in (*batch.replicas, *batch.files)]
     assert len(told) == (2 if kept else 0)
+
+
+@pytest.mark.parametrize("goes", ["ends", "unlocks"])
+def test_nobody_who_waits_for_bytes_is_granted_in_a_grace(goes: str) -> None:
+    """An old copy has its queue: what its holder lets go of may have been somebody else's since."""
+    bench = Bench().settle()
+    key, holder, third = bench.key("a:1"), opened(bench), opened(bench)
+    assert isinstance(bench.ask(SetRange(key, holder, 1, "t", Kind.WRITE, 0, 10)), RangeLocked)
+    call = bench.call(SetRange(key, third, 1, "t", Kind.WRITE, 0, 10, wait_ms=None), timeout_ms=60_000)
+    bench.take_in_all()
+    bench.view(down=["b:2"], grace=Grace(EVERYWHERE, 5_000))
+    unlock = ClearRange(key, holder, 2, "t", 0, 10)
+    if goes == "ends":
+        bench.ask(EndSession(holder))
+    else:
+        assert refused(bench.ask(unlock)).code is Code.RECOVERING
+    bench.live(4_000)
+    assert call not in bench.answers
+    bench.live(2_500)
+    if goes == "unlocks":
+        assert isinstance(bench.ask(unlock), Released)
+    assert isinstance(bench.answers[call], RangeLocked)
