@@ -64,6 +64,8 @@ SESSION_KEYS_MAX: Final = 200_000
 """What one session may hold and wait for at one node."""
 WAITERS_MAX: Final = 1_000
 """Waiters of one key: they travel with each change of it, some 60 bytes each."""
+WAITERS_OF_SESSION_MAX: Final = 256
+"""Places of one session in the queue of one key: a program that asks without end must leave room for others."""
 WAIT_MS_MAX: Final = 86_400_000
 ALARM_MS_MAX: Final = 600_000
 """A key that waits for longer is looked at in between: what is long gone leaves no alarm for a day."""

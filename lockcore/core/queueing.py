@@ -24,7 +24,15 @@ from lockcore.core import ranging
 from lockcore.core.events import EventKind
 from lockcore.core.keeping import LOST_TEXT, known, refuse_lost, speaks_for, tell
 from lockcore.core.leases import Lease, Waiter
-from lockcore.core.limits import LOCKS_MAX, NS_PER_MS, PENDING_MAX, PLACES_MAX, SESSION_KEYS_MAX, WAITERS_MAX
+from lockcore.core.limits import (
+    LOCKS_MAX,
+    NS_PER_MS,
+    PENDING_MAX,
+    PLACES_MAX,
+    SESSION_KEYS_MAX,
+    WAITERS_MAX,
+    WAITERS_OF_SESSION_MAX,
+)
 from lockcore.core.messages import (
     Answered,
     Code,
@@ -101,6 +109,10 @@ def _full(state: NodeState, session: Session, lease: Lease | None) -> str:
         return f"a session holds and waits for at most {SESSION_KEYS_MAX} locks at one node; use another session"
     if lease is not None and len(lease.waiters) >= WAITERS_MAX:
         return f"{WAITERS_MAX} wait for this lock already, which is the most; retry later"
+    if lease is not None and len(lease.waiters) >= WAITERS_OF_SESSION_MAX:
+        mine = sum(waiter.session is session for waiter in lease.waiters)
+        if mine >= WAITERS_OF_SESSION_MAX:
+            return f"this session waits {mine} times for this lock already, which is the most; wait for some"
     return ""
 
 

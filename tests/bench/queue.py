@@ -34,8 +34,8 @@ async def measure() -> list[Row]:
     """Return the rows."""
     async with Cluster(nodes=3) as cluster:
         calm = await _turns(cluster)
-        began = time.monotonic()
         async with load(cluster.target, RATE) as done:
+            began = time.monotonic()
             loaded = await _turns(cluster)
             passed, grants = await _crowd(cluster)
             took_s = time.monotonic() - began

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lockcore.core.limits import LOCK_DELAY_MS_MAX, LOCK_OWNER_BYTES_MAX, WAIT_MS_MAX, WAITERS_MAX
+from lockcore.core.limits import (
+    LOCK_DELAY_MS_MAX,
+    LOCK_OWNER_BYTES_MAX,
+    WAIT_MS_MAX,
+    WAITERS_MAX,
+    WAITERS_OF_SESSION_MAX,
+)
 from lockcore.core.messages import (
     ClearRange,
     Code,
@@ -228,21 +234,29 @@ async def test_a_client_that_goes_silent_loses_its_turn_and_keeps_nobody_waiting
 
 
 async def test_a_flood_of_waits_is_bounded_and_others_are_served(honest: Honest, node: Cluster) -> None:
-    """A key has so many places, a connection so many operations under way; what is more is told so at once."""
-    flood = WAITERS_MAX + 200
+    """A key has so many places, and one session so many of them; what is more is told so at once."""
     async with AsyncExitStack() as stack:
         talk = await stack.enter_async_context(connection(node))
-        eve = await opened(talk, "eve")
-        places = [Lock(KEY, TTL_MS, "eve", session=eve, op_id=i, wait_ms=None) for i in range(1, flood + 1)]
-        wishes = await talk.say(places, 60_000)
-        await until(lambda: sum(task.done() for task in wishes) == flood - WAITERS_MAX, "the refusals")
+        floods = [await opened(talk, f"eve {i}") for i in range(WAITERS_MAX // WAITERS_OF_SESSION_MAX + 2)]
+        wishes = []
+        for eve in floods:
+            wishes += await talk.say(
+                [
+                    Lock(KEY, TTL_MS, "eve", session=eve, op_id=i + 1, wait_ms=None)
+                    for i in range(WAITERS_OF_SESSION_MAX + 10)
+                ],
+                60_000,
+            )
+        await until(lambda: sum(task.done() for task in wishes) == len(wishes) - WAITERS_MAX, "the refusals")
+        assert sum(task.done() for task in wishes[: WAITERS_OF_SESSION_MAX + 10]) == 10  # of one session alone
         told = {refused(task.result()).code for task in wishes if task.done()}
         assert told == {Code.OVERLOADED}
         await honest.check()
         bob = await opened(honest.talk, "bob")
         assert isinstance(await honest.talk.ask(Lock("b", TTL_MS, "bob", session=bob, op_id=1)), Granted)
         assert (await node.status("n1")).handler_errors == 0
-        await talk.ask(EndSession(eve))
+        for eve in floods:
+            await talk.ask(EndSession(eve))
         assert {refused(result).code for result in await asyncio.gather(*wishes)} == {
             Code.OVERLOADED,
             Code.SESSION_LOST,
