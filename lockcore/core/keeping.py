@@ -8,7 +8,8 @@ Invariants
   X1  An extension is acknowledged only when every living member has it.
   X2  Where one member knows that a session is over, it is over everywhere,
       and no extension of it is acknowledged.
-  X3  Who has not been told of all sessions yet says of none that it is over.
+  X3  Who has not been told of all sessions yet, or may have missed what others
+      were told, says of none that it is over.
 Elsewhere: what a session is (sessions), what becomes of its locks (queueing).
 """
 
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from lockcore.core.events import Event, EventKind
 from lockcore.core.holding import digest
-from lockcore.core.limits import MEMBERS_MAX, SESSIONS_MAX
+from lockcore.core.limits import MEMBERS_MAX, NS_PER_MS, SESSIONS_MAX
 from lockcore.core.messages import (
     Code,
     Emit,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from lockcore.core.state import NodeState
 
 LOST_TEXT: Final = "this session has ended: open another, and ask again for what is needed"
-UNHEARD_TEXT: Final = "this node has just come, and is still being told which sessions there are; retry"
+UNHEARD_TEXT: Final = "this node may not have heard yet which sessions there are; retry"
 FORGED_TEXT: Final = "the secret is not that of this session; show what opening it returned"
 
 
@@ -76,17 +77,28 @@ def known(state: NodeState, proof: SessionProof) -> Session | None:
 
 
 def refuse_lost(state: NodeState, request: Request, proof: SessionProof | None) -> None:
-    """Say that a session is over, or that this node cannot know yet: it has not heard of all (X3).
-
-    Nor can it know of what was opened in a view that it has not heard of: incarnations are above their view's number.
-    """
-    session = state.sessions.get(proof.ref) if proof is not None and state.mint.good(proof) else None
-    unheard = proof is not None and state.mint.good(proof) and (session is None or session.unsure)
-    behind = proof is not None and session is None and proof.incarnation > state.view_number
-    if unheard and (state.handover.acquiring() or behind):
+    """Say that a session is over, or that this node cannot know (X3)."""
+    if proof is not None and state.mint.good(proof) and may_live(state, proof.ref):
         state.refuse(request, Code.HANDOFF, UNHEARD_TEXT)
     else:
         state.refuse(request, Code.SESSION_LOST, LOST_TEXT)
+
+
+def may_live(state: NodeState, ref: SessionId) -> bool:
+    """Say whether a session that is not alive here may live on among others.
+
+    They may not have told yet; or they go on without this node, in a view
+    that it has not heard of. Incarnations are above the number of the view in
+    which they began. And of a view in which the master has acknowledged a
+    heartbeat that was sent after the lapse there was none newer then.
+    """
+    session = state.sessions.get(ref)
+    if session is None:
+        return state.handover.acquiring() or ref.incarnation > state.view_number
+    if session.ended:
+        return False
+    current_ns = state.lease.until_ns - state.config.node_lease_ms * NS_PER_MS
+    return current_ns < session.expires_ns or (session.unsure and state.handover.acquiring())
 
 
 def _open(state: NodeState, request: Request, wanted: OpenSession) -> None:

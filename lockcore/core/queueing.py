@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from lockcore.core import ranging
 from lockcore.core.events import EventKind
-from lockcore.core.keeping import LOST_TEXT, known, refuse_lost, speaks_for, tell
+from lockcore.core.keeping import LOST_TEXT, UNHEARD_TEXT, known, may_live, refuse_lost, speaks_for, tell
 from lockcore.core.leases import Lease, Waiter
 from lockcore.core.limits import (
     LOCKS_MAX,
@@ -253,7 +253,8 @@ def _dismiss(state: NodeState, lease: Lease, waiter: Waiter) -> None:
     if attached is not None and alive:
         refuse_held(state, attached, lease)
     elif attached is not None:
-        state.refuse(attached, Code.SESSION_LOST, LOST_TEXT)
+        unsure = may_live(state, waiter.session.ref)
+        state.refuse(attached, Code.HANDOFF if unsure else Code.SESSION_LOST, UNHEARD_TEXT if unsure else LOST_TEXT)
 
 
 def _set_alarms(state: NodeState, lease: Lease) -> None:

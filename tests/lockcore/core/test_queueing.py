@@ -154,7 +154,7 @@ def test_a_request_after_the_end_of_its_session_is_refused() -> None:
     cluster = Cluster()
     key = cluster.key("b:2")
     ada = Client(cluster, "ada", ttl_ms=2_000)
-    cluster.world.run_ms(2_100)
+    cluster.world.run_ms(2_700)
     assert refused(ada.lock(key)).code is Code.SESSION_LOST  # lapsed, not cleaned up yet
     cluster.world.run_ms(5_000)
     assert refused(ada.lock(key)).code is Code.SESSION_LOST
@@ -255,7 +255,7 @@ def test_a_lapsed_session_can_be_taken_over_until_it_is_cleaned_up() -> None:
     key = cluster.key("b:2")
     old, new = Client(cluster, "old", ttl_ms=2_000), Client(cluster, "new")
     held = granted(old.lock(key))
-    cluster.world.run_ms(2_300)
+    cluster.world.run_ms(2_700)
     assert refused(old.keep()).code is Code.SESSION_LOST
     assert granted(new.move(key, old)).generation == held.generation
     cluster.world.run_ms(5_000)

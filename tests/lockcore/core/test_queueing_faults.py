@@ -251,6 +251,17 @@ def test_what_a_session_released_is_remembered_until_all_have_settled(kept: bool
     assert len(told) == (2 if kept else 0)
 
 
+def test_who_may_have_been_left_behind_does_not_say_that_a_lapsed_session_is_over() -> None:
+    """Others may extend it in a view that this node has not heard of; the next heartbeat tells."""
+    bench = Bench(peers=("b:2", "c:3")).settle()
+    result = bench.ask(OpenSession("ada", 1_000))
+    assert isinstance(result, SessionIs)
+    bench.wait(1_100)
+    assert refused(bench.ask(KeepAlive(result.session, 1_000))).code is Code.HANDOFF
+    bench.acknowledge_heartbeats()
+    assert refused(bench.ask(KeepAlive(result.session, 1_000))).code is Code.SESSION_LOST
+
+
 @pytest.mark.parametrize("goes", ["ends", "unlocks"])
 def test_nobody_who_waits_for_bytes_is_granted_in_a_grace(goes: str) -> None:
     """An old copy has its queue: what its holder lets go of may have been somebody else's since."""
