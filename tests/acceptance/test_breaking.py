@@ -31,6 +31,7 @@ REHEARSED_MS = 150_000
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     cluster = Running(tmp_path_factory.mktemp("breaking") / "data", "--no-workload")
     try:
+        cluster.wait_settled()  # by then the journal has its tables, and can take an operator
         yield cluster
     finally:
         cluster.stop()

@@ -53,6 +53,7 @@ NOTE_ALL = """() => {
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     cluster = Running(tmp_path_factory.mktemp("health") / "data", "--no-workload")
     try:
+        cluster.wait_settled()  # by then the journal has its tables, and can take a viewer
         yield cluster
     finally:
         cluster.stop()

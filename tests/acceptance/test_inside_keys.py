@@ -93,10 +93,7 @@ def seen(page: Page, running: Running) -> Iterator[Page]:
     """The page, after a login."""
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(
-        running.login_link() if not running.data.joinpath("invited").exists() else running.invite("eve", "viewer")
-    )
-    running.data.joinpath("invited").touch()
+    page.goto(running.invite("eve", "viewer"))
     page.get_by_role("button", name=re.compile("log in", re.IGNORECASE)).click()
     expect(page.locator("tr[data-node]")).to_have_count(3, timeout=SOON_MS)
     yield page
