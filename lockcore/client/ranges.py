@@ -62,8 +62,6 @@ class Ranges:
         self.session = session
         self.key = check.key_of(key)
         self.on_lost = on_lost
-        if on_lost is not None:
-            session.adopt(self)
 
     def __repr__(self) -> str:
         return f"<Ranges of {self.key!r} in {self.session!r}>"
@@ -232,7 +230,11 @@ class Ranges:
         patience_ms = self.session.client.timeout_ms
         await self._settle(operation.lock_owner, patience_ms)
         timeout_ms = None if wait_ms is None else wait_ms + patience_ms
-        return await self.session.ask(operation, timeout_ms, waits=wait_ms != 0)
+        try:
+            return await self.session.ask(operation, timeout_ms, waits=wait_ms != 0)
+        finally:
+            if self.on_lost is not None and self.session.is_alive:
+                (self.session.adopt if self.pieces else self.session.forget)(self)
 
     async def _settle(self, owner: str | None, timeout_ms: int) -> None:
         """Wait for unlocks under way (R1)."""

@@ -1,7 +1,8 @@
 """Files of what clients did: one JSON array per line, tokens as digests.
 
-Four kinds of lines: calls and beliefs, which are judged; samples of probes,
-which measure; and stalls, in which a process did not run though it wanted to.
+Six kinds of lines: calls, beliefs, holds and losses, which are judged; samples
+of probes, which measure; and stalls, in which a process did not run though it
+wanted to.
 
 Elsewhere: who writes (client), who reads (measure).
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
@@ -45,6 +46,20 @@ class Belief:
     at_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A program believed to hold bytes `start` to `end` of a key, both included, from `from_ns` to `to_ns`."""
+
+    program: str
+    key: str
+    kind: str
+    start: int
+    end: int
+    fence: int
+    from_ns: int
+    to_ns: int = 0
+
+
 @dataclass(slots=True)
 class Recorded:
     """All that was written down by one run's clients, and the harness's own stalls."""
@@ -52,6 +67,8 @@ class Recorded:
     calls: list[Call] = field(default_factory=list)
     beliefs: list[Belief] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
+    holds: list[Hold] = field(default_factory=list)
+    losses: list[tuple[str, str, int]] = field(default_factory=list)
     stalls: list[tuple[int, int]] = field(default_factory=list)
 
 
@@ -81,6 +98,14 @@ class Recorder:
     def belief(self, belief: Belief) -> None:
         """Write a belief."""
         self._write(["belief", belief.client, belief.key, belief.generation, belief.at_ns])
+
+    def hold(self, hold: Hold) -> None:
+        """Write a hold that is over."""
+        self._write(["hold", *astuple(hold)])
+
+    def lost(self, program: str, what: str, at_ns: int) -> None:
+        """Write that a program in a session has lost something that it had not let go of."""
+        self._write(["lost", program, what, at_ns])
 
     def stall(self, begin_ns: int, end_ns: int) -> None:
         """Write a stall."""
@@ -137,6 +162,10 @@ def take_row(out: Recorded, row: list[object]) -> None:
             out.stalls.append((begin_ns, end_ns))
         case ["sample", str(key), int(asked_ns), int(told_ns)]:
             out.samples.append(Sample(key, asked_ns, told_ns))
+        case ["hold", str(p), str(key), str(kind), int(start), int(end), int(fence), int(from_ns), int(to_ns)]:
+            out.holds.append(Hold(p, key, kind, start, end, fence, from_ns, to_ns))
+        case ["lost", str(program), str(what), int(at_ns)]:
+            out.losses.append((program, what, at_ns))
         case ["belief", str(client), str(key), int(generation), int(at_ns)]:
             out.beliefs.append(Belief(client, key, generation, at_ns))
         case [

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from lockcore.testing.chaos.beliefs import check_beliefs
+from lockcore.testing.chaos.holds import check_holds
 from lockcore.testing.chaos.kinds import Kind, Trial
 from lockcore.testing.chaos.measure import Cost, Watched, cost_of, lost_locks
 from lockcore.testing.chaos.tables import as_markdown, as_text, verdict_of
@@ -106,6 +107,8 @@ def judge(
     violations = [
         *check(history),
         *check_beliefs(recorded.beliefs, recorded.calls),
+        *check_holds(recorded.holds),
+        *(Violation("I5", f"{program} lost {what} at {at_ns}") for program, what, at_ns in recorded.losses),
         *journal.objections(recorded.calls),
         *(Violation("I5", f"{call.key} was lost within its lease", (call,)) for call in lost),
     ]
@@ -142,6 +145,7 @@ def judge(
             "writes": len(history.writes),
             "facts": journal.checked,
             "beliefs": len(recorded.beliefs),
+            "holds in sessions": len(recorded.holds),
         },
         grants_in_faults=sum(any(t.begun_ns < c.returned_ns < t.settled_ns for t in trials) for c in grants),
         stalls=len(stalls_ms),

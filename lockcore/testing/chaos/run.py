@@ -45,6 +45,8 @@ PROBE: Final = "probe"
 BELIEFS_MAX: Final = 20_000
 CHECK_S: Final = 0.5
 RIVAL_MS: Final = 2_000
+IN_SESSIONS: Final = "sessions"
+PROGRAMS: Final = 8
 HELD: Final = 12
 """Locks that programs hold which are stopped, or cut off."""
 
@@ -167,9 +169,11 @@ class Run:
         plans.append(replace(rivals, ttls_ms=TTLS_MS[:1], hold_ms_max=RIVAL_MS))
         for plan in plans:
             await cluster.start_clients(plan)
+        sessions = replace(every, name=IN_SESSIONS, workers=PROGRAMS, keys=HELD, prefix=IN_SESSIONS)
+        await cluster.start_clients(sessions, "insession")
         holders = replace(every, name=HOLDERS, keys=HELD, prefix=HOLDERS)
         await cluster.start_clients(holders, "holding", HOLDERS)
-        return [plan.name for plan in (*plans, holders)]
+        return [plan.name for plan in (*plans, sessions, holders)]
 
     async def _warm_up(self) -> None:
         """Wait until all probes hold their locks, and a moment longer: others work by then as well.
