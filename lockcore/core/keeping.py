@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 LOST_TEXT: Final = "this session has ended: open another, and ask again for what is needed"
 UNHEARD_TEXT: Final = "this node may not have heard yet which sessions there are; retry"
+ELSEWHERE_TEXT: Final = "the same operation was asked again elsewhere, and is answered there"
 FORGED_TEXT: Final = "the secret is not that of this session; show what opening it returned"
 
 
@@ -99,6 +100,11 @@ def may_live(state: NodeState, ref: SessionId) -> bool:
         return False
     current_ns = state.lease.until_ns - state.config.node_lease_ms * NS_PER_MS
     return current_ns < session.expires_ns or (session.unsure and state.handover.acquiring())
+
+
+def asked_elsewhere(state: NodeState, before: Request, key: str) -> None:
+    """Answer who waited where the same operation waits anew; a place is promised when the backup knows of it."""
+    state.refuse(before, Code.WAITING if state.with_backup(key) else Code.TIMEOUT, ELSEWHERE_TEXT)
 
 
 def _open(state: NodeState, request: Request, wanted: OpenSession) -> None:

@@ -22,7 +22,16 @@ from typing import TYPE_CHECKING, Final
 
 from lockcore.core import ranging
 from lockcore.core.events import EventKind
-from lockcore.core.keeping import LOST_TEXT, UNHEARD_TEXT, known, may_live, refuse_lost, speaks_for, tell
+from lockcore.core.keeping import (
+    LOST_TEXT,
+    UNHEARD_TEXT,
+    asked_elsewhere,
+    known,
+    may_live,
+    refuse_lost,
+    speaks_for,
+    tell,
+)
 from lockcore.core.leases import Lease, Waiter
 from lockcore.core.limits import (
     LOCKS_MAX,
@@ -53,7 +62,6 @@ if TYPE_CHECKING:
 QUEUE_TEXT: Final = "lock already owned by the next in its queue"
 WAITING_TEXT: Final = "still waiting: the place in the queue is kept; ask again with the same op_id"
 OVER_TEXT: Final = "this acquisition was granted before, and its lock was released since"
-ELSEWHERE_TEXT: Final = "the same operation was asked again elsewhere, and is answered there"
 
 
 def lock(state: NodeState, request: Request, operation: Lock, lease: Lease | None) -> None:
@@ -85,7 +93,7 @@ def _attach(state: NodeState, request: Request, session: Session, op_id: int, le
         return False
     before = state.desk.attach(lease.key, request, session.ref, op_id)
     if before is not None and before is not request:
-        state.refuse(before, Code.WAITING, ELSEWHERE_TEXT)
+        asked_elsewhere(state, before, lease.key)
     return True
 
 

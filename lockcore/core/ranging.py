@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from lockcore.core import rangerecords as rr
 from lockcore.core.events import Event, EventKind
-from lockcore.core.keeping import known, refuse_lost
+from lockcore.core.keeping import asked_elsewhere, known, refuse_lost
 from lockcore.core.limits import FILES_MAX, NS_PER_MS, NS_PER_S, PENDING_MAX, SESSION_KEYS_MAX
 from lockcore.core.messages import (
     ClearRange,
@@ -121,7 +121,7 @@ def _repeated(
         return False
     other = state.desk.attach(file.key, request, session.ref, operation.op_id)
     if other is not None and other is not request:
-        state.refuse(other, Code.WAITING, "the same operation was asked again elsewhere, and is answered there")
+        asked_elsewhere(state, other, file.key)
     return True
 
 

@@ -44,7 +44,8 @@ class Session:
 
     `stamp` counts its changes here, so that a peer's answer says which it
     has. `cleaned`: its locks were released where this node is primary.
-    `unsure`: others may know that it lives on.
+    `unsure`: others may know that it lives on; what was said of it so far was
+    said by a lock, or by who may have been away.
     `healed`: the last view in which it had nothing left to re-assert.
     `locks`, `marks`: what it holds under names where this node serves it, as
     a digest counts it.
@@ -153,13 +154,13 @@ class SessionTable:
     def learn(self, ref: SessionId, remaining_ns: int, now_ns: int) -> Session:
         """Return a session that a lock names; unknown ones are as alive as the lock says."""
         known = self._sessions.get(ref)
-        return known if known is not None else self._put(Session(ref, now_ns + remaining_ns))
+        return known if known is not None else self._put(Session(ref, now_ns + remaining_ns, unsure=True))
 
     def merge(self, record: SessionRecord, now_ns: int) -> Outcome:
         """Take what a peer says; STALE where the session is over here, and the peer does not know (J1)."""
         known = self._sessions.get(record.ref)
         if known is None:
-            known = self._put(Session(record.ref, now_ns + record.remaining_ns))
+            known = self._put(Session(record.ref, now_ns + record.remaining_ns, unsure=not record.remaining_ns))
         if record.ttl_ms:  # else its sender has only learned of it from a lock
             known.label, known.ttl_ms = record.label, record.ttl_ms
         known.healed = max(known.healed, record.healed)

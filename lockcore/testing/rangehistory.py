@@ -270,7 +270,10 @@ def _from_nothing(history: SessionHistory) -> list[Deal]:
         if deal.did is Asked.CLEAR and (deal.first, deal.last) == (0, LAST) and isinstance(deal.result, Released):
             empty.add(who)
         elif deal.did is Asked.SET:
-            if who in empty and isinstance(deal.result, RangeLocked):
+            alone = isinstance(deal.result, RangeLocked) and [bytes_of(p) for p in deal.result.pieces] == [
+                (deal.first, deal.last)
+            ]
+            if who in empty and alone:  # else it had merged with what a place that moved has got since
                 found.append(deal)
             empty.discard(who)
         elif deal.did is Asked.MIGRATE:

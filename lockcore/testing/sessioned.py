@@ -125,6 +125,7 @@ def _play(seed: int, shape: Shape, theme: Callable[[Scene], None], manners: Mann
 def _note_losses(world: World, sessions: SessionHistory) -> None:
     """Write down when the master said that state may have died, and where."""
     published = {d.view: d.at_ns for d in world.witness.deeds if d.what is Act.PUBLISHED}
+    sessions.forgotten = any(view.previous == 0 for view in world.views[1:])
     sessions.losses = [(published.get(v.number, 0), g.region) for v in world.views for g in v.graces]
 
 

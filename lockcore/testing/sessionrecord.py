@@ -160,12 +160,17 @@ def number_of(result: object) -> int:
 
 @dataclass(slots=True)
 class SessionHistory:
-    """All that sessions did. `losses`: where acknowledged state may have died, and when."""
+    """All that sessions did.
+
+    `losses`: where acknowledged state may have died, and when. `forgotten`:
+    the master forgot whom it had put out of the ring.
+    """
 
     margin: float = 0.02
     lives: list[Life] = field(default_factory=list)
     deals: list[Deal] = field(default_factory=list)
     losses: list[tuple[int, Region]] = field(default_factory=list)
+    forgotten: bool = False
 
     def lost(self, key: str, before_ns: int) -> bool:
         """Say whether what was known of a key may have died before a time."""
@@ -178,4 +183,4 @@ class SessionHistory:
 
     def any_lost(self, before_ns: int) -> bool:
         """Say whether anything may have been lost before a time."""
-        return any(at_ns <= before_ns for at_ns, _ in self.losses)
+        return self.forgotten or any(at_ns <= before_ns for at_ns, _ in self.losses)

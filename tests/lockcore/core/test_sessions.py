@@ -118,6 +118,20 @@ def test_who_was_away_takes_the_others_word_for_it_that_a_session_lives_and_its_
     assert table.merge(record(TTL_NS), session.frees_ns) is Outcome.STALE
 
 
+@pytest.mark.parametrize("said", ["lock", "peer"])
+def test_who_first_hears_that_a_session_has_lapsed_believes_that_it_lives_all_the_same(said: str) -> None:
+    """A node that was away may be the first to tell a newcomer; the newcomer's objection would end the session."""
+    table = SessionTable()
+    if said == "lock":
+        table.learn(REF, 0, 0)
+    else:
+        table.merge(record(0), 0)
+    assert table.merge(record(TTL_NS), 0) is Outcome.ACCEPTED
+    session = table.get(REF)
+    assert session is not None
+    assert session.alive(TTL_NS - 1)
+
+
 def test_who_only_learned_of_a_session_from_a_lock_tells_nobody_how_long_its_lease_is() -> None:
     """With a lease of no length, extensions would be acknowledged and extend nothing."""
     table = SessionTable()
