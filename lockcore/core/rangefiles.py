@@ -235,16 +235,16 @@ class FileTable:
         if file is not None:
             file.table.close()
 
-    def serve(self, file: RangeFile, graph: WaitGraph, now_ns: int) -> None:
+    @staticmethod
+    def serve(file: RangeFile, graph: WaitGraph) -> None:
         """Put a copy's waits into the node's wait graph."""
-        file.table.close()
-        file.table = RangeTable.from_record(file.table.to_record(now_ns), now_ns=now_ns, graph=graph)
+        file.table.join(graph)
 
-    def demote(self, file: RangeFile, now_ns: int) -> None:
+    @staticmethod
+    def demote(file: RangeFile) -> None:
         """Take a file's waits out of the node's wait graph: another node decides now."""
         file.serving = False
         file.table.close()
-        file.table = RangeTable.from_record(file.table.to_record(now_ns), now_ns=now_ns)
 
     def merge(self, record: FileRecord, now_ns: int) -> Outcome:
         """Take over a state that is newer than ours, refuse an older one, or ask for all (Z1)."""
@@ -263,7 +263,7 @@ class FileTable:
             return Outcome.BEHIND
         else:
             if file.serving:
-                self.demote(file, now_ns)
+                self.demote(file)
             for delta in record.deltas:
                 file.table.apply(delta, now_ns=now_ns)
             file._log.clear()  # noqa: SLF001 - of the same module

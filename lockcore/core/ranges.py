@@ -281,12 +281,19 @@ class RangeTable:
         state.floor, state.next_ticket = record.floor, record.next_ticket
         return table
 
+    def join(self, graph: WaitGraph) -> None:
+        """Find deadlocks with the tables of this graph from now on; costs owners and waiters, not rows."""
+        state, old, self._state.graph = self._state, self._state.graph, graph
+        for owner in state.rows.owners():
+            old.let_go(owner)
+            graph.hold(owner)
+        for waiter in state.queue:
+            old.wait_no_more(state, waiter)
+            graph.wait(state, waiter)
+
     def close(self) -> None:
-        """Take the table out of the shared wait graph; it is of no use afterwards."""
-        for owner in self._state.rows.owners():
-            self._state.graph.let_go(owner)
-        for waiter in self._state.queue:
-            self._state.graph.wait_no_more(self._state, waiter)
+        """Take the table out of the shared wait graph."""
+        self.join(WaitGraph())
 
     # --- views -----------------------------------------------------------------------------
 
@@ -297,11 +304,6 @@ class RangeTable:
     def __bool__(self) -> bool:
         """Say whether anything is held or waited for: a table without may be dropped."""
         return bool(len(self._state.rows) or len(self._state.queue))
-
-    @property
-    def waiting(self) -> int:
-        """How many wait."""
-        return len(self._state.queue)
 
     def rows(self) -> tuple[Row, ...]:
         """Return all rows by (start, owner)."""

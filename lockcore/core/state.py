@@ -166,7 +166,7 @@ class NodeState:
         item.tenure = self.view_number
         if isinstance(item, RangeFile):
             item.serving = True
-            self.files.serve(item, self.graph, self.now.boot_ns)
+            self.files.serve(item, self.graph)
         else:
             self.table.serve(item, serving=True)
 
@@ -175,7 +175,7 @@ class NodeState:
         if not isinstance(item, RangeFile):
             self.table.serve(item, serving=False)
         elif item.serving:
-            self.files.demote(item, self.now.boot_ns)
+            self.files.demote(item)
 
     @property
     def is_up(self) -> bool:
@@ -193,7 +193,7 @@ class NodeState:
     def in_doubt(self, file: RangeFile) -> bool:
         """Say whether whoever waits here must wait on: in a grace, somebody unknown may hold what looks free."""
         grace = self.handover.in_grace(file.position, self.now.boot_ns) and self.healed_view != self.view_number
-        return grace and file.table.waiting > 0
+        return grace and bool(file.table.waiters())
 
     def owners_at(self, position: int) -> tuple[str | None, str | None]:
         """Return (primary, backup) in the current view."""

@@ -118,3 +118,22 @@ def test_what_is_not_known_any_more_is_not_taken_back() -> None:
     for step in range(500):
         change(file, 10 * step)
     assert not file.take_back(first, 0)
+
+
+def test_a_copy_joins_the_wait_graph_without_being_built_anew() -> None:
+    """With a hundred thousand rows that took longer than a node may be busy: whoever was promoted fenced itself."""
+    files, graph = FileTable(SessionTable()), WaitGraph()
+    file = files.create("k", 5, 5, WaitGraph())
+    one, other = Owner("s1", 1, "t"), Owner("s2", 1, "t")
+    table = file.table
+    table.setlk(Want(one, Kind.WRITE, 0, 10))
+    table.setlkw(Want(other, Kind.WRITE, 0, 10), operation="1", now_ns=0)
+    files.serve(file, graph)
+    assert file.table is table
+    assert [waiter.owner for _, waiter in graph.waits_of(other)] == [other]
+    files.demote(file)
+    assert not graph.waits_of(other)
+    assert not file.serving
+    files.serve(file, graph)
+    files.drop(file.key)
+    assert not graph.waits_of(other)
