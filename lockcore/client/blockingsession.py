@@ -96,9 +96,9 @@ class Session:
         live = self.live.lock(key, wait=wait, owner=owner, lock_delay=lock_delay)
         return SessionLock(self, live, on_lost)
 
-    def ranges(self, key: str) -> Ranges:
-        """Return the byte ranges of a key."""
-        return Ranges(self.thread, self.live.ranges(key))
+    def ranges(self, key: str, *, on_lost: Callable[[HeldRange], object] | None = None) -> Ranges:
+        """Return the byte ranges of a key; see the asyncio `Session.ranges`."""
+        return Ranges(self.thread, self.live.ranges(key, on_lost=self.callbacks.elsewhere(on_lost)))
 
     def take_over(self, old: SessionProof) -> TakenOver:
         """Take over all that another session holds; see the asyncio `Session.take_over`."""
@@ -179,6 +179,12 @@ class Ranges:
         return repr(self.live)
 
     key = property(lambda self: str(self.live.key), doc="Whose ranges they are.")
+
+    @property
+    def pieces(self) -> list[HeldRange]:
+        """What the session believes to hold of this key; nothing when it is lost."""
+        return self.thread.call(lambda: self.live.pieces)
+
     setlk = waits(asyncio_ranges.Ranges.setlk)
     setlkw = waits(asyncio_ranges.Ranges.setlkw)
     getlk = waits(asyncio_ranges.Ranges.getlk)

@@ -76,14 +76,15 @@ def test_a_callback_that_blocks_delays_no_renewal(client: Client) -> None:
     try:
         with client.lock("other", ttl=0.5) as other:
             before_ns = other.live.held_until_ns
-            assert _until(lambda: other.live.held_until_ns > before_ns)
+            assert until(lambda: other.live.held_until_ns > before_ns)
             assert seen == ["me"]
     finally:
         go_on.set()
         lock.stop()
 
 
-def _until(condition: object) -> bool:
+def until(condition: object) -> bool:
+    """Wait for a condition; say whether it came."""
     assert callable(condition)
     waiting = threading.Event()
     for _ in range(int(WAIT_S / 0.01)):
@@ -164,6 +165,6 @@ def test_a_lost_lock_sets_its_event_and_calls_back(tmp_path_factory: pytest.Temp
             assert not lock.is_locked
             with pytest.raises(lockcore.LockLost):
                 lock.check()
-        assert _until(lambda: told == [lock])
+        assert until(lambda: told == [lock])
     finally:
         own.stop()
