@@ -28,16 +28,18 @@ from lockcore.client.machine import LONG_TTL_S, SHORT_RETRY_MS, SHORT_TTL_S, Loc
 from lockcore.client.pool import Pool
 from lockcore.client.route import Route, target_of
 from lockcore.client.session import Session
+from lockcore.client.watch import watch
 from lockcore.core.limits import NS_PER_MS
 from lockcore.core.operations import FindOwner, Lock, OwnerIs, Unlock
 from lockcore.errors import LockError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import AsyncIterator, Callable, Generator
     from types import TracebackType
     from typing import Self
 
     from lockcore.client.ranges import Ranges
+    from lockcore.client.watch import Holder
     from lockcore.core.operations import Operation, Result
     from lockcore.core.view import View
 
@@ -211,6 +213,10 @@ class LockClient:
         """
         found = await self.find(key)
         return found.owner if isinstance(found, OwnerIs) else None
+
+    def watch(self, key: str) -> AsyncIterator[Holder | None]:
+        """Yield who holds a lock, None where nobody does, now and at each change; see `watch.watch`."""
+        return watch(self, key)
 
     async def primary_of(self, key: str) -> str | None:
         """Return the ring address of the node that owns a key, lock or not; None on an empty ring."""
