@@ -168,6 +168,10 @@ def test_a_migration_is_drawn_from_the_old_session_to_the_new_one(seen: Page, ha
         assert ends == [old.id, new.id]
     seen.locator("#key-close").click()
     expect(seen.locator("#tail-body tr[data-kind=migrated]")).to_be_visible()
+    for path in ("/api/key/?key=migrated", "/api/sessions/", "/api/events/", "/api/snapshot/"):
+        told = seen.evaluate("path => fetch(path).then((answer) => answer.text())", path)
+        assert new.id in told
+        assert not any(session.proof.secret in told for session in (old, new))
 
 
 def test_sessions_are_listed_with_what_they_have_and_their_events_are_found(seen: Page, hands: Hands) -> None:
