@@ -153,10 +153,24 @@ class Program(Asking):
             yield self.send(EndSession(life.proof), answer)
             if answer and isinstance(answer[0], SessionEnded):
                 life.end_told_ns = min(life.end_told_ns, self.world.now_ns)
+                yield from self._haunt(life)
                 return
             if answer and isinstance(answer[0], Refused) and answer[0].code is Code.SESSION_LOST:
                 return
             yield self.sleep(5, 60)
+
+    def _haunt(self, life: Life) -> Work:
+        """Go on asking in a session that has ended: nothing may come of it."""
+        if self.manners.keys and self.chance(0.5):
+            key, op_id = self.world.random.choice(self.manners.keys), next(self.ops)
+            message = Lock(key, 5_000, f"{self.name}/{op_id}", "", life.proof, op_id)
+            yield from self.carry_out(self.deal(life, op_id, Asked.LOCK, key, message))
+        if self.manners.files and self.chance(0.5):
+            key, op_id = self.world.random.choice(self.manners.files), next(self.ops)
+            take = SetRange(key, life.proof, op_id, "o0", Kind.READ, 0, 1)
+            deal = self.deal(life, op_id, Asked.SET, key, take)
+            deal.lock_owner, deal.kind = "o0", Kind.READ
+            yield from self.carry_out(deal)
 
     # --- taking over ---------------------------------------------------------------------------
 

@@ -23,6 +23,19 @@ if TYPE_CHECKING:
     from lockcore.core.requests import Request
 
 
+def serve_the_last_first(patch: pytest.MonkeyPatch) -> None:
+    """U1: whoever came last is granted first."""
+    advance = queueing.advance
+
+    def unfair(state: NodeState, key: str) -> None:
+        lease = state.table.get(key)
+        if lease is not None:
+            lease.waiters.sort(key=lambda waiter: waiter.id, reverse=True)
+        advance(state, key)
+
+    patch.setattr(queueing, "advance", unfair)
+
+
 def drop_the_queue_on_the_way(patch: pytest.MonkeyPatch) -> None:
     """Places stay where the lock was."""
     record = Lease.record
