@@ -80,8 +80,9 @@ PARKED_MAX: Final = 2_000
 PENDING_MAX: Final = 20_000
 FORWARDS_MAX: Final = 20_000
 LOCKS_MAX: Final = 1_000_000
-RANGE_ROWS_MAX: Final = 131_072
-"""Held byte ranges of one key (then ENOLCK): some 100 MB, and a record that still fits a handover."""
+RANGE_ROWS_MAX: Final = 10_000
+"""Held byte ranges of one key (then ENOLCK). All of them, with the longest names, fit a message of 8 MiB; and a node
+that takes them over is busy for a tenth of a second, not for its lease. The table is quick with ten times as many."""
 RANGE_WAITERS_MAX: Final = 1_024
 """Waiting range requests of one key (then EBUSY): each change may have to try them all, some milliseconds."""
 FILES_MAX: Final = 100_000

@@ -27,21 +27,18 @@ from lockcore.core.messages import (
     Code,
     FileAnswer,
     FindConflict,
-    HeldRange,
     Holdings,
-    How,
     MoveRanges,
     RangeConflict,
-    RangeDenied,
     RangeFree,
     RangeLocked,
-    Refused,
     Released,
     Result,
     SessionId,
     SetRange,
 )
 from lockcore.core.rangefiles import id_of
+from lockcore.core.rangeresults import denied, piece, result_of, to_keep, told_again
 from lockcore.core.ranges import RangeTable
 from lockcore.core.requests import Pending
 
@@ -55,7 +52,6 @@ if TYPE_CHECKING:
     from lockcore.core.state import NodeState
 
 FULL_TEXT: Final = "this node has all the ranges or mutations it can hold; retry"
-LOST_BEFORE_TEXT: Final = "the old session holds nothing here any more: it was lost, and nothing was taken"
 DEADLOCK_TEXT: Final = "this wait would never end: whoever is in its way waits for this owner"
 _KINDS: Final = {
     rr.Locked: EventKind.RANGE_LOCKED,
@@ -99,11 +95,11 @@ def _find_conflict(state: NodeState, request: Request, operation: FindConflict, 
     found = table.getlk(want)
     match found:
         case rr.Conflict(row):
-            state.answer(request, RangeConflict(_piece(state, row)))
+            state.answer(request, RangeConflict(piece(state, row)))
         case rr.Free():
             state.answer(request, RangeFree())
         case rr.Denied():
-            state.answer(request, _denied(state, found))
+            state.answer(request, denied(state, found))
 
 
 def _repeated(
@@ -114,7 +110,7 @@ def _repeated(
         return False  # holding again what is held changes nothing
     before = file.answered(session.ref, operation.op_id)
     if before is not None:
-        _expect(state, file, request, before.result)
+        _expect(state, file, request, told_again(state, file, session, before.result))
         state.spread(file, urgent=True)
         return True
     if file.table.waiter(*session_key(session), str(operation.op_id)) is None:
@@ -202,7 +198,7 @@ def carry(
 ) -> None:
     """Number a step, replicate it, and answer who asked and who was pushed when the pair has it (Y1)."""
     request = asked[0] if asked is not None else None
-    result = None if asked is None else _result(state, step.result)
+    result = None if asked is None else result_of(state, step.result)
     waits = isinstance(step.result, rr.Waiting)
     succeeded = asked is not None and isinstance(result, RangeLocked | Released) and not waits
     if not step.delta and not succeeded:  # a success is kept for its repetition even if it changed nothing
@@ -214,7 +210,7 @@ def carry(
     pushed = [_push(state, file, push) for push in step.pushes]
     kept = [answer for _, answer, _ in pushed if answer is not None]
     if asked is not None and isinstance(result, RangeLocked | Released) and not waits:
-        kept.insert(0, FileAnswer(asked[1].ref, asked[2].op_id, result))
+        kept.insert(0, FileAnswer(asked[1].ref, asked[2].op_id, to_keep(result)))
     file.commit(step, tuple(kept), before, state.now.boot_ns)
     state.files.index(file, {row.owner for row in step.delta.added} | {w.owner for w in step.delta.queued})
     _tell(state, file, step, asked)
@@ -251,36 +247,9 @@ def _push(state: NodeState, file: RangeFile, push: rr.Push) -> tuple[Request | N
     waiter = push.waiter
     ref = SessionId(waiter.owner.session, waiter.owner.incarnation)
     attached = state.desk.detach(file.key, ref, int(waiter.operation))
-    result = _result(state, push.result)
+    result = result_of(state, push.result)
     kept = FileAnswer(ref, int(waiter.operation), result) if isinstance(result, RangeLocked) else None
     return attached, kept, result
-
-
-def _result(state: NodeState, result: rr.Result) -> Result:
-    match result:
-        case rr.Locked(row):
-            return RangeLocked(row.owner.session, (_piece(state, row),))
-        case rr.Acquired(row, _):
-            return RangeLocked(row.owner.session, (_piece(state, row),))
-        case rr.Migrated(moved, _, _):
-            return RangeLocked("", tuple(_piece(state, row) for row in moved), How.MIGRATED)
-        case rr.Denied():
-            return _denied(state, result)
-        case rr.Lost():
-            return Refused(Code.NOT_HELD, LOST_BEFORE_TEXT)
-        case _:
-            return Released()
-
-
-def _denied(state: NodeState, denied: rr.Denied) -> RangeDenied:
-    conflict = None if denied.row is None else _piece(state, denied.row)
-    return RangeDenied(denied.error, denied.text, conflict)
-
-
-def _piece(state: NodeState, row: rr.Row) -> HeldRange:
-    session = state.sessions.get(SessionId(row.owner.session, row.owner.incarnation))
-    label = session.label if session is not None else ""
-    return HeldRange(row.owner.session, label, row.owner.lock_owner, row.kind, row.start, row.length, row.fence)
 
 
 def _tell(state: NodeState, file: RangeFile, step: rr.Step, asked: Asked | None) -> None:
@@ -396,5 +365,5 @@ def holdings(state: NodeState, session: Session) -> Holdings:
             op_ids.append(lease.op_id_of(session.ref))
         if file is not None and file.serving:
             owners = file.table.owners_of(*session_key(session))
-            ranges += [(file.name, _piece(state, row)) for owner in owners for row in file.table.rows_of(owner)]
+            ranges += [(file.name, piece(state, row)) for owner in owners for row in file.table.rows_of(owner)]
     return Holdings(tuple(locks), tuple(ranges), state.settled_view, tuple(op_ids))

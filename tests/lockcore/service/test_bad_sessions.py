@@ -145,12 +145,12 @@ async def test_whoever_lacks_the_secret_can_do_nothing_in_a_session(honest: Hone
             FindConflict(FILE, forged, "main", Kind.READ, 0, 0),
         ):
             assert refused(await honest.talk.ask(operation)).code is Code.SESSION_LOST
-        for operation in (
+        for about_another in (
             ListHeld(forged),
             Move(KEY, "eve", own, 9, forged),
             MoveRanges(FILE, own, 10, forged),
         ):
-            told = refused(await honest.talk.ask(operation))
+            told = refused(await honest.talk.ask(about_another))
             assert told.code is Code.INVALID
             assert "secret" in told.text
         told = refused(await honest.talk.ask(OpenSession("eve", TTL_MS, again=forged)))
