@@ -46,6 +46,7 @@ class Habits:
     retry_ms: float = 400.0
     patience_ms: int = 1_500
     ask_primary: float = 0.7
+    ask_former: float = FORMER
     look_back: float = 0.25
     write: float = 0.3
     idle: float = 0.0
@@ -211,7 +212,7 @@ class SimClient:
         if not living:
             return None
         chance, views = self.world.random, self.world.views
-        back = 1 if chance.random() < self.habits.ask_primary else 2 if chance.random() < FORMER else 0
+        back = 1 if chance.random() < self.habits.ask_primary else 2 if chance.random() < self.habits.ask_former else 0
         primary = views[-back].ring.primary(self.key) if 0 < back <= len(views) else None
         return primary if primary in living else chance.choice(sorted(living))
 

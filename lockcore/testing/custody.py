@@ -12,6 +12,8 @@ I14, a lock has one keeper, who knows everything
     neither sent on nor refused there, also in a handover (DESIGN 6).
   - Who grants, promotes or re-admits a lock knows every acknowledged state of
     it that a living member of the same view has, its release as well.
+  - Who gives a lock up has handed over the state that it had, not an older
+    one (DESIGN 6, by compare-and-swap).
   - A fresh grant is told of in the view in which it was decided, or by who is
     primary still (P3).
 
@@ -47,6 +49,7 @@ from lockcore.core.messages import (
 from lockcore.testing.record import Act, Deed, Violation
 
 if TYPE_CHECKING:
+    from lockcore.core.events import Event
     from lockcore.core.leases import Lease
     from lockcore.testing.stage import SimNode, Stage
 
@@ -71,6 +74,7 @@ class Bench:
     asked: dict[Question, Operation] = field(default_factory=dict)
     own: set[Operation] = field(default_factory=set)
     granted: set[str] = field(default_factory=set)
+    doubled: set[str] = field(default_factory=set)
 
 
 class Custody:
@@ -96,6 +100,8 @@ class Custody:
             case _:
                 return
         bench = self._bench(node)
+        if question in bench.asked:
+            bench.doubled.add(getattr(operation, "owner", ""))  # a link did: one is refused, and the other goes on
         bench.asked[question] = operation
         if isinstance(given, ClientCall):
             bench.own.add(operation)
@@ -109,6 +115,8 @@ class Custody:
         """Look at what came of it."""
         bench = self._bench(node)
         self._untold(node, effects)
+        for event in [e.event for e in effects if isinstance(e, Emit) and e.event.kind is EventKind.DEMOTED]:
+            self._given_up(node, event)
         for effect in effects:
             match effect:
                 case Reply(call_id, result):
@@ -185,7 +193,7 @@ class Custody:
             self._accuse("I14", node, operation.key, f"it keeps the lock, and refused its holder: {result.code}")
         over = result.code in (Code.TIMEOUT, Code.HANDOFF)  # HELD, say, answers a request that was doubled
         fresh = isinstance(operation, Lock) and operation.session is None and not operation.token  # others ask again
-        if over and fresh and isinstance(operation, Lock) and operation.owner in bench.granted:
+        if over and fresh and isinstance(operation, Lock) and operation.owner in bench.granted - bench.doubled:
             lease = node.core._state.table.get(operation.key)  # noqa: SLF001 - a witness, no part of the rules
             held = lease is not None and lease.owner == operation.owner and lease.serving
             if held and lease is not None and lease.live(node.clock.boot(self.stage.now_ns)):
@@ -201,6 +209,17 @@ class Custody:
                 case Emit(event) if event.kind is EventKind.GRANTED and not event.session:
                     if event.generation not in told:
                         self._accuse("I13", node, event.key, f"{event.owner} was granted it, and not told")
+
+    def _given_up(self, node: SimNode, event: Event) -> None:
+        heir = self.stage.nodes.get(event.peer)
+        view = heir.core.view if heir is not None and heir.alive else None
+        if heir is None or view is None or view.number != event.view or not view.is_up(heir.core.member):
+            return  # it cannot be asked
+        taken = heir.core._state.table.get(event.key)  # noqa: SLF001 - a witness, no part of the rules
+        if taken is None or taken.order < (event.generation, event.seq):
+            theirs = taken.order if taken is not None else "nothing"
+            text = f"it gave up {(event.generation, event.seq)}, and {event.peer} has {theirs}"
+            self._accuse("I14", node, event.key, text)
 
     def _accuse(self, rule: str, node: SimNode, key: str, text: str) -> None:
         member, lease = node.core.member, node.core._state.table.get(key)  # noqa: SLF001 - a witness, no part of the rules

@@ -77,6 +77,19 @@ def handover(scene: Scene) -> None:
     scene.again(700, 1_800, act)
 
 
+def window(scene: Scene) -> None:
+    """Nodes join, and holders ask whoever has their lock still: its transfer is under way for long."""
+    faults, chance = scene.faults, scene.chance
+
+    def act() -> None:
+        faults.do(scene.choose(faults.join, faults.join, faults.leave))
+        if chance.random() < 0.3:  # noqa: PLR2004 - a share
+            kind = scene.choose(faults.kill, faults.pause_short, faults.cut_one_way)
+            faults.at(chance.choice(("transfer", "ack")), chance.choice((1, 2, 4)), kind, chance.choice((0.0, 20.0)))
+
+    scene.again(1_200, 2_200, act)
+
+
 def newcomers(scene: Scene) -> None:
     """Two join in one view; one dies before it has all, or the view is overtaken."""
     faults, chance = scene.faults, scene.chance
@@ -229,7 +242,7 @@ def storm(scene: Scene) -> None:
 
 
 THEMES: Final = (
-    anything, handover, handover, newcomers, double_death, double_death, stale_copies, missed_views, missed_views,
+    anything, handover, window, newcomers, double_death, double_death, stale_copies, missed_views, missed_views,
     master_trouble, silent_backup, silent_node, clocks, doubled, echoes, late_closes, storm,
 )  # fmt: skip
 """The rarer what a theme aims at, the more often it is drawn."""
@@ -245,6 +258,12 @@ def bend(theme: Callable[[Scene], None], shape: Shape, chance: Random) -> None:
     if theme is handover:
         habits.ttls_ms, habits.holds_ms = chance.choice(((600,), (900, 2_500))), (60, 400, 1_500)
         habits.ask_primary = chance.choice((0.3, 0.6))
+    if theme is window:
+        shape.nodes, shape.clients, shape.peer_ms, shape.client_ms = 2, 10, (80.0, 250.0), (0.2, 1.0)
+        habits.keys[:] = [f"key-{n}" for n in chance.sample(range(1_000), 8)]
+        habits.ttls_ms, habits.holds_ms, habits.rests_ms = (4_000,), (60, 200, 500), (1.0, 40.0)
+        habits.ask_primary, habits.ask_former, habits.idle = 0.0, 0.9, 0.0
+        shape.batch_records = 256  # what changes has left already
     if theme is newcomers:
         shape.nodes = chance.choice((1, 2, 2, 3))
         habits.ttls_ms, habits.idle = (4_000,), 0.5
