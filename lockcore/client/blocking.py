@@ -13,6 +13,8 @@ from __future__ import annotations
 import atexit
 import threading
 import weakref
+from collections.abc import AsyncGenerator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from lockcore.client.blockingsession import Ranges, Session
@@ -22,11 +24,12 @@ from lockcore.client.machine import LONG_TTL_S
 from lockcore.errors import LockError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from types import TracebackType
     from typing import Self
 
     from lockcore.client.live import LiveLock
+    from lockcore.client.watch import Holder
     from lockcore.core.view import View
 
 T = TypeVar("T")
@@ -132,6 +135,16 @@ class Client:
         """Return the byte ranges of a key, locked through a session of the client's own (opened at first need)."""
         return Ranges(self.thread, self.thread.wait_for(self.client.ranges(key)))
 
+    def watch(self, key: str) -> Iterator[Holder | None]:
+        """Yield who holds a key now, None where nobody does, and then again at each change; it never ends by itself."""
+        found = self.client.watch(key)
+        try:
+            while True:
+                yield self.thread.wait_for(_next(found))
+        finally:
+            with suppress(LockError):  # closed meanwhile
+                self.thread.wait_for(_end(found))
+
     @property
     def view(self) -> View | None:
         """The newest view that a node has sent."""
@@ -223,6 +236,15 @@ class Lock:
     def elsewhere(self, callback: Callable[[T], object] | None) -> Callable[[T], object] | None:
         """Return a callback that runs the given one in the lock's own thread, in order."""
         return self._callbacks.elsewhere(callback)
+
+
+async def _next(found: AsyncIterator[T]) -> T:
+    return await anext(found)
+
+
+async def _end(found: AsyncIterator[object]) -> None:
+    if isinstance(found, AsyncGenerator):
+        await found.aclose()
 
 
 _open_clients: Final[weakref.WeakSet[Client]] = weakref.WeakSet()

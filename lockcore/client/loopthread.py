@@ -4,6 +4,7 @@ Invariants
   T1  No callback of the user runs in the loop's thread: it may block as long
       as it likes without a renewal being late.
   T2  A wait that is interrupted (Ctrl-C) cancels what it waited for.
+  T3  When the thread ends, whoever waits for it in another one is told so.
 Elsewhere: what is run there (blocking, blockingsession).
 """
 
@@ -13,7 +14,7 @@ import asyncio
 import logging
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
@@ -26,6 +27,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 A = TypeVar("A")
 CLOSE_S: Final = 15.0
+GONE_TEXT: Final = "this client was closed, or belongs to the process that forked this one; connect again"
 
 log = logging.getLogger(__name__)
 
@@ -36,21 +38,33 @@ class LoopThread:
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self._pid = os.getpid()
+        self._posting = threading.Lock()
+        self._stopping = False
         self._thread = threading.Thread(target=self._run, name="lockring-client", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
         self.loop.run_forever()
+        left = asyncio.all_tasks(self.loop)  # of threads that wait still (T3)
+        for task in left:
+            task.cancel()
+        self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
 
     def wait_for(self, work: Coroutine[Any, Any, T], timeout_s: float | None = None) -> T:
         """Run a coroutine there and wait for what it returns (T2)."""
-        if os.getpid() != self._pid or self.loop.is_closed() or not self._thread.is_alive():
+        if os.getpid() != self._pid:  # asked first: the lock may have been held when the process forked
             work.close()
-            raise LockError("this client was closed, or belongs to the process that forked this one; connect again")
-        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+            raise LockError(GONE_TEXT)
+        with self._posting:  # what is handed over after the end would never be done
+            if self._stopping or not self._thread.is_alive():
+                work.close()
+                raise LockError(GONE_TEXT)
+            future = asyncio.run_coroutine_threadsafe(work, self.loop)
         try:
             return future.result(timeout_s)
+        except CancelledError:
+            raise LockError("this client was closed while it was asked; connect again") from None
         except BaseException:
             future.cancel()
             raise
@@ -66,7 +80,9 @@ class LoopThread:
     def stop(self) -> None:
         """End the thread."""
         if os.getpid() == self._pid and self._thread.is_alive():
-            self.loop.call_soon_threadsafe(self.loop.stop)
+            with self._posting:
+                self._stopping = True
+                self.loop.call_soon_threadsafe(self.loop.stop)
             self._thread.join(CLOSE_S)
             if not self._thread.is_alive():
                 self.loop.close()

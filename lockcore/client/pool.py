@@ -8,6 +8,7 @@ Invariants
   P2  Whoever waits for a node that a new view shows as gone is told at once.
   P3  When the last conversation breaks, `on_silence` is called at once;
       `on_settled` once everybody has settled in a view.
+  P4  After `close` nothing is opened any more: whoever still asks is told so.
 Elsewhere: which node to ask (route).
 """
 
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from lockcore.client.link import Link
 from lockcore.client.route import target_of
+from lockcore.errors import LockError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,11 +49,18 @@ class Pool:
         self._links: dict[str, Link] = {}
         self._first_view = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
+        self._closed = False
 
     # --- for calls -----------------------------------------------------------------------
 
     def link(self, target: str) -> Link:
-        """Return the conversation with a node, made at first need."""
+        """Return the conversation with a node, made at first need.
+
+        Raises:
+            LockError: the pool was closed (P4).
+        """
+        if self._closed:
+            raise LockError("this client was closed; connect again")
         self._keep()
         found = self._links.get(target)
         if found is None:
@@ -79,6 +88,7 @@ class Pool:
 
     async def close(self) -> None:
         """End all conversations."""
+        self._closed = True
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)

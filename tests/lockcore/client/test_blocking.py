@@ -110,6 +110,37 @@ def test_the_ring_answers_is_this_key_mine(client: Client, nodes: ThreadedCluste
     assert client.view is not None
 
 
+def test_a_watch_tells_each_holder(client: Client) -> None:
+    seen = client.watch("watched")
+    assert next(seen) is None
+    with client.lock("watched", owner="ada") as lock:
+        found = next(seen)
+        assert found is not None
+        assert (found.owner, found.generation) == ("ada", lock.generation)
+    assert next(seen) is None
+    seen.close()  # type: ignore[attr-defined]
+
+
+def test_a_watch_ends_with_its_client(nodes: ThreadedCluster) -> None:
+    client = lockcore.connect(nodes.target)
+    seen = client.watch("watched too")
+    assert next(seen) is None
+    told: list[str] = []
+
+    def wait() -> None:
+        try:
+            next(seen)
+        except lockcore.LockError as error:
+            told.append(str(error))
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    client.close()
+    waiting.join(WAIT_S)
+    assert not waiting.is_alive()
+    assert "connect again" in told[0]
+
+
 def test_a_short_lock_is_the_same(client: Client) -> None:
     with client.short_lock("short", owner="me") as lock:
         assert lock.is_locked
