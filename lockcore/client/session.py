@@ -21,6 +21,7 @@ import logging
 import os
 from contextlib import suppress
 from itertools import count
+from secrets import randbits
 from typing import TYPE_CHECKING, Final, Protocol
 
 from lockcore.client.callbacks import keep_running, run_callback
@@ -94,7 +95,7 @@ class Session:
         self._proof: SessionProof | None = None
         self._lease = SessionLease(ttl_ms)
         self._told = SessionState.CONNECTED
-        self._ops = count(1)
+        self._ops = count(1 + randbits(48))
         self._healer = Healer(self)
         self._background: set[asyncio.Task[Any]] = set()
         self._held: dict[Held, None] = {}
@@ -227,7 +228,7 @@ class Session:
         return await take_over(self, old)
 
     def next_op(self) -> int:
-        """Return a number for an operation, unlike all others of this session."""
+        """Return a number unlike others, also of other sessions: a take-over gives their places to this one."""
         return next(self._ops)
 
     async def ask(self, operation: Operation, timeout_ms: int | None, *, waits: bool = False) -> Answer:
