@@ -20,7 +20,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from lockcore.core.limits import FILE_ANSWERS_KEPT, FILE_DELTAS_KEPT, NS_PER_MS, TOMBSTONE_MARGIN_MS
+from lockcore.core.limits import (
+    FILE_ANSWERS_KEPT,
+    FILE_DELTAS_KEPT,
+    FILE_ROWS_PER_BATCH,
+    NS_PER_MS,
+    TOMBSTONE_MARGIN_MS,
+)
 from lockcore.core.operations import SessionId
 from lockcore.core.peering import FileAnswer, FileRecord, Outcome
 from lockcore.core.rangerecords import Delta
@@ -36,6 +42,9 @@ if TYPE_CHECKING:
 
 FILE: Final = "\udcff"
 """No UTF-8 text contains it, so no key of a user does."""
+
+LIGHT: Final = 64
+"""Changes of so few rows need not be counted: all that are kept are few."""
 
 Order = tuple[int, int]
 
@@ -123,6 +132,9 @@ class RangeFile:
         self.seq = max(self.seq + 1, self.tenure)
         self.answers.extend(answers)
         self._log.append(_Change(was, self.order, step.delta, _undo(step.delta, before, now_ns), answers))
+        if _weight(step.delta) > LIGHT:
+            while len(self._log) > 1 and sum(_weight(change.delta) for change in self._log) > FILE_ROWS_PER_BATCH:
+                self._log.popleft()  # whoever is so far behind is told all
         self.idle_ns = 0 if self.table else now_ns
 
     def take_back(self, order: Order, now_ns: int) -> bool:
@@ -174,6 +186,10 @@ class RangeFile:
     def rows(self) -> int:
         """Return about how much a record of all of it holds."""
         return len(self.table)
+
+
+def _weight(delta: Delta) -> int:
+    return len(delta.added) + len(delta.removed)
 
 
 def _undo(delta: Delta, before: dict[int, Waiter], now_ns: int) -> Delta:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 
+from lockcore.core.limits import FILE_ROWS_PER_BATCH
 from lockcore.core.messages import FileAnswer, Outcome, RangeLocked, SessionId
 from lockcore.core.rangefiles import FileTable, RangeFile, id_of, is_file
-from lockcore.core.rangerecords import Kind, Owner, Step, Waiter, Want
+from lockcore.core.rangerecords import Kind, Migrate, Owner, Step, Waiter, Want
 from lockcore.core.sessions import SessionTable
 from lockcore.core.waitgraph import WaitGraph
 
@@ -137,3 +138,16 @@ def test_a_copy_joins_the_wait_graph_without_being_built_anew() -> None:
     files.serve(file, graph)
     files.drop(file.key)
     assert not graph.waits_of(other)
+
+
+def test_large_changes_are_not_remembered_without_bound() -> None:
+    """A migration of thousands of rows, back and forth, would fill the memory with what it was."""
+    _, file = primary()
+    for start in range(1_500):
+        change(file, 10 * start)
+    for turn in range(20):
+        here, there = ("s", "t") if turn % 2 == 0 else ("t", "s")
+        step = file.table.migrate(Migrate(here, 1, there, 1), now_ns=0)
+        file.commit(step, (), {}, 0)
+    assert sum(len(kept.delta.added) + len(kept.delta.removed) for kept in file._log) <= FILE_ROWS_PER_BATCH
+    assert file.record(0, SessionTable(), (1, 1), transfer=False).whole is not None
