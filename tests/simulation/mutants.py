@@ -113,30 +113,36 @@ SESSION_MUTANTS = (
     Mutant("7 J1", fs.judge_lapses_from_before, simulate_sessions),
     Mutant("7 X1", ms.answer_extensions_alone, simulate_sessions, quick=True),
     Mutant("7 X1", fs.answer_when_down, simulate_sessions),
-    Mutant("7 X2", ms.hear_no_objection, simulate_sessions),
     Mutant("7 X3", ms.say_over_too_soon, simulate_sessions),
-    Mutant("7 length", fs.take_any_length, simulate_sessions),
     Mutant("7 J2 L5", fs.clean_up_never, simulate_sessions, quick=True),
     Mutant("7 L5", ms.forget_who_waits, simulate_sessions),
     Mutant("7 O2", fs.seal_before_sessions, simulate_sessions),
-    Mutant("7 P4", fs.forget_at_once, simulate_sessions),
-    Mutant("7 U1", ms.grant_past_the_queue, simulate_sessions),
     Mutant("7 U1", fs.serve_the_last_first, simulate_sessions),
     Mutant("7 U1", fs.drop_the_queue_on_the_way, simulate_sessions, quick=True),
-    Mutant("7 U1", fs.promise_places_at_once, simulate_sessions),
     Mutant("7 U2", ms.serve_the_dead, simulate_sessions),
     Mutant("7 U3", ms.do_it_again, simulate_sessions, quick=True),
     Mutant("7 U3", fs.drop_answers_on_the_way, simulate_sessions),
-    Mutant("7 U3 N2", fs.answer_repeated_unlocks_at_once, simulate_sessions),
     Mutant("7 U4", ms.unlock_and_lock, simulate_sessions, quick=True),
-    Mutant("7 P3", fs.take_nothing_back, simulate_sessions),
     Mutant("7 A3", fs.grant_in_a_grace, simulate_sessions),
     Mutant("7 Y1", ms.answer_ranges_at_once, simulate_sessions, quick=True),
     Mutant("7 Y2", ms.do_ranges_again, simulate_sessions),
     Mutant("7 Z1", ms.apply_changes_anywhere, simulate_sessions),
-    Mutant("7 Z2", ms.take_back_the_number_only, simulate_sessions),
 )
 MUTANTS += SESSION_MUTANTS
+RARE_SESSION_MUTANTS = (
+    Mutant("7 X2", ms.hear_no_objection, simulate_sessions),
+    Mutant("7 U1", ms.grant_past_the_queue, simulate_sessions),
+    Mutant("7 U1", fs.promise_places_at_once, simulate_sessions),
+    Mutant("7 U3 N2", fs.answer_repeated_unlocks_at_once, simulate_sessions),
+    Mutant("7 P3", fs.take_nothing_back, simulate_sessions),
+    Mutant("7 P4", fs.forget_at_once, simulate_sessions),
+    Mutant("7 length", fs.take_any_length, simulate_sessions),
+    Mutant("7 Z2", ms.take_back_the_number_only, simulate_sessions),
+)
+"""Not in the table: 60 seeds from 0 found none of these (200 for hear_no_objection; take_back_the_number_only was not
+tried). Each needs a fault within the milliseconds of one message. Unit tests hold them: test_keeping, test_queueing,
+test_queueing_faults, test_rangefiles, test_sessions.
+"""
 """What is not here, and why.
 
 I2, the role of a record (`take_records_of_any_role`), is equivalent under I1: a batch is taken only in the view of
