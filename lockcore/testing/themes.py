@@ -163,6 +163,20 @@ def master_trouble(scene: Scene) -> None:
     scene.again(1_500, 3_500, act)
 
 
+def forgotten(scene: Scene) -> None:
+    """A node is put out without hearing of it, then the master forgets, and it is back as if nothing had been."""
+    faults, world, chance = scene.faults, scene.world, scene.chance
+    if faults.master_clock_back in faults.kinds:
+        faults.kinds.remove(faults.master_clock_back)  # never both (see faults)
+
+    def act() -> None:
+        for address in scene.owners()[:1]:
+            faults.do(partial(faults.cut_for, address, "master", 3_400.0))
+        world.after(chance.uniform(2_700, 3_300), lambda: faults.do(faults.master_forgets))
+
+    world.after(chance.uniform(300, 900), act)
+
+
 def silent_backup(scene: Scene) -> None:
     """Mutations wait for a backup that does not answer; their callers give up, or the view changes."""
     faults, chance = scene.faults, scene.chance
@@ -242,7 +256,7 @@ def storm(scene: Scene) -> None:
 
 
 THEMES: Final = (
-    anything, handover, window, newcomers, double_death, double_death, stale_copies, missed_views, missed_views,
+    anything, handover, window, newcomers, double_death, double_death, stale_copies, missed_views, forgotten,
     master_trouble, silent_backup, silent_node, clocks, doubled, echoes, late_closes, storm,
 )  # fmt: skip
 """The rarer what a theme aims at, the more often it is drawn."""
@@ -264,6 +278,9 @@ def bend(theme: Callable[[Scene], None], shape: Shape, chance: Random) -> None:
         habits.ttls_ms, habits.holds_ms, habits.rests_ms = (4_000,), (60, 200, 500), (1.0, 40.0)
         habits.ask_primary, habits.ask_former, habits.idle = 0.0, 0.9, 0.0
         shape.batch_records = 256  # what changes has left already
+    if theme is forgotten:
+        shape.nodes, shape.share, shape.master_ms = chance.choice((2, 3, 4)), 0.0, (0.2, 2.0)
+        habits.ttls_ms, habits.holds_ms, habits.idle = (9_000,), (400, 2_000, 4_000), 0.0
     if theme is newcomers:
         shape.nodes = chance.choice((1, 2, 2, 3))
         habits.ttls_ms, habits.idle = (4_000,), 0.5
