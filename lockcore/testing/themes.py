@@ -275,7 +275,7 @@ def bend(theme: Callable[[Scene], None], shape: Shape, chance: Random) -> None:
     if theme is window:
         shape.nodes, shape.clients, shape.peer_ms, shape.client_ms = 2, 10, (80.0, 250.0), (0.2, 1.0)
         habits.keys[:] = [f"key-{n}" for n in chance.sample(range(1_000), 8)]
-        habits.ttls_ms, habits.holds_ms, habits.rests_ms = (4_000,), (60, 200, 500), (1.0, 40.0)
+        habits.ttls_ms, habits.holds_ms, habits.rests_ms = (2_000,), (60, 500, 2_500), (1.0, 40.0)
         habits.ask_primary, habits.ask_former, habits.idle = 0.0, 0.9, 0.0
         shape.batch_records = 256  # what changes has left already
     if theme is forgotten:
