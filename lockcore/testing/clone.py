@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lockcore.core.region import Region
 from lockcore.core.ring import HashRing
+from lockcore.core.sessions import SessionMint
 from lockcore.core.tokens import TokenMint
 from lockcore.core.view import View
 
@@ -40,7 +41,7 @@ UNSEEN = frozenset(
         "config",
     }
 )
-SHARED = (Enum, View, HashRing, Region, TokenMint)
+SHARED = (Enum, View, HashRing, Region, TokenMint, SessionMint)
 
 
 def clone(thing: T) -> T:

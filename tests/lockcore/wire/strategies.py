@@ -132,8 +132,10 @@ results = st.one_of(
     st.builds(RangeDenied, st.sampled_from(Errno), text, st.none() | pieces, text),
     st.builds(RangeConflict, pieces, text),
     st.builds(
-        Holdings,
-        st.lists(st.tuples(text, u64), max_size=3).map(tuple),
+        lambda locks, ranges, view: Holdings(
+            tuple(lock for lock, _ in locks), ranges, view, tuple(op for _, op in locks)
+        ),
+        st.lists(st.tuples(st.tuples(text, u64), u64), max_size=3),
         st.lists(st.tuples(text, pieces), max_size=3).map(tuple),
         u64,
     ),
