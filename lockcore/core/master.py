@@ -9,6 +9,8 @@ the current view. A goodbye does not wait for the delay.
 Invariants
   M5  After a restart nothing planned is published until each member that
       was up is back or has been marked down (W13).
+  M9  Who remembers no view acknowledges nobody who has one: that node may have
+      been put out since, and another serve in its place.
 Elsewhere: publishing itself (master_state), who may be a member (admission),
 who is marked down unasked (silence), what is lost when both of a pair die
 (ledger), streams (service).
@@ -158,6 +160,9 @@ class MasterCore:
         repeat_view(state, node)
         if is_deaf(state, node):
             return  # not acknowledged: it must come to an end in which it surely serves nothing
+        if state.view is None and message.view:
+            node.acked_ns = node.proved_ns = state.now.boot_ns  # it is heard, and may not serve (M9)
+            return
         node.acknowledge(message.number, state.now.boot_ns)
         number = state.view.number if state.view else 0
         ack = msg.HeartbeatAck(message.number, number, state.ledger.settled_view)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lockcore.core import admission, master, silence
+from lockcore.core import messages as msg
 from lockcore.core.ledger import Ledger
 from lockcore.core.master import MasterCore
 from lockcore.core.master_state import MasterState
@@ -97,6 +98,18 @@ def know_connections_by_address(patch: pytest.MonkeyPatch) -> None:
 def publish_whoever_is_first(patch: pytest.MonkeyPatch) -> None:
     """M5: what SeaweedFS's master does after a restart (W13)."""
     patch.setattr(MasterCore, "_may_plan", lambda _self: True)
+
+
+def acknowledge_without_a_view(patch: pytest.MonkeyPatch) -> None:
+    """M9: a master that has forgotten all lets whoever speaks serve on."""
+    heartbeat = MasterCore._heartbeat
+
+    def generous(self: MasterCore, connection: int, message: msg.Heartbeat) -> None:
+        heartbeat(self, connection, message)
+        if self._state.view is None and message.view:
+            self._state.out.append(msg.SendNode(connection, msg.HeartbeatAck(message.number, 0, 0)))
+
+    patch.setattr(MasterCore, "_heartbeat", generous)
 
 
 def part_at_any_price(patch: pytest.MonkeyPatch) -> None:

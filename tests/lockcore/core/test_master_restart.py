@@ -9,10 +9,12 @@ import json
 
 import pytest
 
+from lockcore.core.config import MasterConfig
 from lockcore.core.limits import LEASE_MS_MAX, NODE_LEASE_MARGIN_MS, NODE_LEASE_MS, VIEW_REPEAT_MS
-from lockcore.core.messages import Close, Farewell, FromNode, SendNode
+from lockcore.core.messages import Close, Farewell, FromNode, Granted, Lock, SendNode
 from lockcore.core.region import EVERYWHERE
 from lockcore.core.view import MemberId
+from lockcore.testing.world import World
 from tests.lockcore.core.desk import WALL_NS, Desk, closed
 from tests.lockcore.core.test_ledger import owed
 
@@ -267,3 +269,21 @@ def test_nodes_that_only_want_to_leave_are_let_go_by_a_master_that_lost_its_jour
     assert new.view.members == ()
     assert new.view.number > old.view.number
     assert new.view.graces[0].region == EVERYWHERE
+
+
+def test_a_master_that_lost_its_journal_does_not_let_one_serve_that_was_put_out() -> None:
+    """M9: found by simulation: back from a cut, alone in the view it had, it granted what another had granted since."""
+    world = World(3, master_config=MasterConfig(longest_lease_ms=3_000))
+    world.start("a:1")
+    world.settle()
+    world.cut("a:1", "master")
+    world.run_ms(3_000)
+    world.start_node("b:2")
+    world.run_ms(9_000)
+    assert isinstance(world.ask("b:2", Lock("k", 3_000, "bob")), Granted)
+    world.kill_master()
+    world.ensure_master(with_journal=False)
+    world.mend("a:1", "master")
+    for _ in range(12):
+        world.run_ms(120)
+        assert not isinstance(world.ask("a:1", Lock("k", 3_000, "eve"), 100), Granted)

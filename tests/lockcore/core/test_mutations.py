@@ -225,6 +225,11 @@ ROWS = (
         "K1", mm.begin_silence_anew, test_reach.test_silence_counts_from_the_first_question_however_often_it_is_repeated
     ),
     Row("K2", mm.trust_the_unknown, test_reach.test_who_has_never_answered_is_not_reached),
+    Row(
+        "M9",
+        mm.acknowledge_without_a_view,
+        test_master_restart.test_a_master_that_lost_its_journal_does_not_let_one_serve_that_was_put_out,
+    ),
     Row("M5", mm.publish_whoever_is_first, test_master_restart.test_a_join_waits_until_the_known_members_are_back),
     *(Row(invariant, mutate, test) for invariant, mutate, test in mutations_ranges.ROWS),
     *(Row(*row) for row in mutations_healing.ROWS),
