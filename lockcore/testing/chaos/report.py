@@ -7,6 +7,7 @@ how it is told to people (tables).
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -187,6 +188,17 @@ def total(report: Report) -> Row:
     return out
 
 
+def _some_of_each(violations: list[Violation]) -> list[Violation]:
+    """Return what a report lists: the first of every rule before the many of one."""
+    seen: Counter[str] = Counter()
+    ranked = []
+    for violation in violations:
+        seen[violation.rule] += 1
+        ranked.append((seen[violation.rule], violation))
+    ranked.sort(key=lambda pair: pair[0])
+    return [violation for _, violation in ranked[:VIOLATIONS_MAX]]
+
+
 def summary(report: Report) -> dict[str, Any]:
     """Return what fits on a page: verdict, rows, and what contradicts what."""
     whole = total(report)
@@ -195,7 +207,7 @@ def summary(report: Report) -> dict[str, Any]:
         "trials": whole.trials,
         "violations": [
             {"rule": v.rule, "text": v.text, "records": [str(record) for record in v.calls]}
-            for v in report.violations[:VIOLATIONS_MAX]
+            for v in _some_of_each(report.violations)
         ],
         "violations_found": len(report.violations),
         "lost": len(report.lost),
