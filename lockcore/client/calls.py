@@ -33,6 +33,8 @@ ATTEMPT_SHARE: Final = 3
 """An attempt gets at most a third of the time left: two more must fit in."""
 PAUSE_MS_FIRST: Final = 10
 PAUSE_MS_MAX: Final = 500
+WAIT_ATTEMPT_MS: Final = 30_000
+"""What waits at a node for something to happen there is asked again so often, should an answer have been lost."""
 REDIRECTS_AT_ONCE: Final = 3
 
 

@@ -25,7 +25,7 @@ from secrets import randbits
 from typing import TYPE_CHECKING, Final, Protocol
 
 from lockcore.client.callbacks import keep_running, run_callback
-from lockcore.client.calls import call
+from lockcore.client.calls import WAIT_ATTEMPT_MS, call
 from lockcore.client.clock import Alarm, boot_ns
 from lockcore.client.healer import Healer
 from lockcore.client.live import unavailable
@@ -60,8 +60,6 @@ if TYPE_CHECKING:
 __all__ = ["Session", "SessionState"]
 
 END_MS: Final = 2_000
-WAIT_ATTEMPT_MS: Final = 30_000
-"""A place in a queue is asked after again so often, should an answer have been lost."""
 LAPSED_TEXT: Final = "its lease ended before a keep-alive was answered"
 
 log = logging.getLogger(__name__)

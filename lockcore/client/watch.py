@@ -10,10 +10,10 @@ Elsewhere: the node's side (lockcore.core.serving).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from lockcore.client import check
-from lockcore.client.calls import call
+from lockcore.client.calls import WAIT_ATTEMPT_MS, call
 from lockcore.client.clock import boot_ns
 from lockcore.core.limits import NS_PER_MS, WAIT_MS_MAX
 from lockcore.core.operations import Code, FindOwner, OwnerIs, Refused
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from lockcore.client.client import LockClient
-
-ATTEMPT_MS: Final = 30_000
-"""A node is asked anew so often, should an answer have been lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,7 @@ async def watch(client: LockClient, key: str) -> AsyncIterator[Holder | None]:
     while True:
         client.refuse_if_closed()
         question, deadline_ns = FindOwner(key, known), boot_ns() + WAIT_MS_MAX * NS_PER_MS
-        answer = await call(client.pool, route, question, deadline_ns, ATTEMPT_MS)
+        answer = await call(client.pool, route, question, deadline_ns, WAIT_ATTEMPT_MS)
         match answer.result:
             case OwnerIs(owner, generation) if generation != known:
                 known = generation

@@ -111,7 +111,7 @@ class SessionsSeen:
 def see_key(state: NodeState, key: str) -> KeySeen:
     """Return what this node decides about a key."""
     position, now_ns = position_of(key), state.now.boot_ns
-    if not _decides(state, position):
+    if not state.decides(position):
         return KeySeen(decides=False)
     lease, file = state.table.get(key), state.files.get(id_of(key))
     waiters = lease.waiters if lease is not None else []
@@ -141,11 +141,6 @@ def see_sessions(state: NodeState) -> SessionsSeen:
     counted = _count(state, newest, counts)
     seen = tuple(_session(session, now_ns, counts) for session in newest)
     return SessionsSeen(seen, len(state.sessions), counted)
-
-
-def _decides(state: NodeState, position: int) -> bool:
-    mine = state.owners_at(position)[0] == state.me.address
-    return mine and state.serving() and state.handover.ready(position)
 
 
 def _holder(lease: Lease | None, now_ns: int) -> Holder | None:
@@ -201,7 +196,7 @@ def _keys(sessions: list[Session]) -> Iterator[str]:
 
 def _of_lock(state: NodeState, key: str) -> Iterator[tuple[str, SessionId]]:
     lease = state.table.get(key)
-    if lease is None or not lease.serving or not _decides(state, lease.position):
+    if lease is None or not lease.serving or not state.decides(lease.position):
         return
     if lease.session is not None and lease.live(state.now.boot_ns):
         yield "locks", lease.session.ref
@@ -211,7 +206,7 @@ def _of_lock(state: NodeState, key: str) -> Iterator[tuple[str, SessionId]]:
 
 def _of_file(state: NodeState, key: str, limit: int) -> Iterator[tuple[str, SessionId]]:
     file = state.files.get(key)
-    if file is None or not file.serving or not _decides(state, file.position):
+    if file is None or not file.serving or not state.decides(file.position):
         return
     for row in _rows(file, limit):
         yield "ranges", SessionId(row.owner.session, row.owner.incarnation)

@@ -82,7 +82,7 @@ def _repeated(state: NodeState, request: Request, session: Session, op_id: int, 
         return _attach(state, request, session, op_id, lease)
     if holds(lease, session, state) and before.generation == lease.generation:
         state.table.touch(lease)  # so that the pair has it in this view
-        state.mutate(lease, request, _granted(lease, before.how), None)
+        state.mutate(lease, request, granted(lease, before.how), None)
     else:
         state.refuse(request, Code.NOT_FOUND, OVER_TEXT)
     return True
@@ -160,10 +160,11 @@ def _grant(state: NodeState, request: Request | None, to: Waiter, lease: Lease |
     new.delay_ms = to.delay_ms
     new.note_answer(Answered(*to.id, new.generation))
     event = state.fact(EventKind.GRANTED, new)
-    state.mutate(new, request, _granted(new), event, fresh=True, before=before)
+    state.mutate(new, request, granted(new), event, fresh=True, before=before)
 
 
-def _granted(lease: Lease, how: How = How.ACQUIRED) -> Granted:
+def granted(lease: Lease, how: How = How.ACQUIRED) -> Granted:
+    """Return the answer to who got a lock."""
     return Granted(lease.token, lease.owner, lease.generation, lease.seq, lease.ttl_ms, how=how)
 
 
@@ -220,20 +221,13 @@ def _leave(state: NodeState, lease: Lease, session: Session, op_id: int) -> bool
 # --- whose turn it is -----------------------------------------------------------------
 
 
-def decides(state: NodeState, lease: Lease) -> bool:
-    """Say whether this node may decide who has the lock next."""
-    primary, _ = state.owners_at(lease.position)
-    here = primary == state.me.address and lease.serving
-    return here and state.serving() and state.handover.ready(lease.position)
-
-
 def advance(state: NodeState, key: str) -> None:
     """Drop who waits no longer, and grant to the first if the lock is free (U1, U2)."""
     if is_file(key):
         revive(state, key)
         return
     lease = state.table.get(key)
-    if lease is None or not lease.waiters or not decides(state, lease):
+    if lease is None or not lease.waiters or not (lease.serving and state.decides(lease.position)):
         return
     now_ns = state.now.boot_ns
     stay = [w for w in lease.waiters if w.session.alive(now_ns) and (w.until_ns is None or now_ns < w.until_ns)]
@@ -280,7 +274,7 @@ def revive(state: NodeState, key: str) -> None:
     if file is not None:
         ranging.look(state, file)
     lease = state.table.get(key)
-    if lease is None or not (lease.waiters or lease.session) or not decides(state, lease):
+    if lease is None or not (lease.waiters or lease.session) or not (lease.serving and state.decides(lease.position)):
         return
     _set_alarms(state, lease)
     _let_go(state, lease)
@@ -350,7 +344,7 @@ def _move(  # noqa: PLR0913, PLR0917 - two sessions, one lock, one request
         lease.note_answer(Answered(session.ref, operation.op_id, lease.generation, How.MIGRATED))
         state.table.hold(lease, session)
         event = state.fact(EventKind.MIGRATED, lease, operation.old.id, f"from session {operation.old.id}")
-        state.mutate(lease, request, _granted(lease, How.MIGRATED), event)
+        state.mutate(lease, request, granted(lease, How.MIGRATED), event)
     elif operation.require_held:
         text = "the old session holds this lock no longer: it was lost, and nothing was taken"
         state.refuse(request, Code.NOT_HELD, text)

@@ -333,8 +333,7 @@ def _set_alarm(state: NodeState, file: RangeFile) -> None:
 
 def look(state: NodeState, file: RangeFile) -> None:
     """Drop what belongs to sessions that are gone, and waits whose time is up, where this node decides."""
-    here = state.owners_at(file.position)[0] == state.me.address and file.serving
-    if not here or not state.serving() or not state.handover.ready(file.position):
+    if not file.serving or not state.decides(file.position):
         return
     now_ns = state.now.boot_ns
     if state.in_doubt(file):

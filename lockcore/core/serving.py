@@ -41,7 +41,6 @@ from lockcore.core.messages import (
     FindConflict,
     FindOwner,
     Forward,
-    Granted,
     KeepAlive,
     ListHeld,
     Lock,
@@ -257,7 +256,7 @@ def _acquire(state: NodeState, request: Request, lease: Lease | None) -> None:
         before = None if lease is None else lease.record(state.now.boot_ns)
         new = state.table.grant(request.key, operation.owner, operation.ttl_ms, state.now, tenure)
         event = state.fact(EventKind.GRANTED, new)
-        state.mutate(new, request, _granted(new), event, fresh=True, before=before)
+        state.mutate(new, request, queueing.granted(new), event, fresh=True, before=before)
 
 
 def _with_token(state: NodeState, request: Request, lease: Lease | None) -> None:
@@ -288,7 +287,7 @@ def _apply(state: NodeState, request: Request, lease: Lease, shown_seq: int) -> 
     elif isinstance(operation, Lock):
         state.renewals += 1
         state.table.renew(lease, operation.ttl_ms, shown_seq, state.now)
-        state.mutate(lease, request, _granted(lease), None)
+        state.mutate(lease, request, queueing.granted(lease), None)
     else:
         state.table.release(lease)
         state.mutate(lease, request, Released(), state.fact(EventKind.RELEASED, lease))
@@ -314,7 +313,7 @@ def _readmit(state: NodeState, request: Request, claims: TokenClaims) -> None:
     lease = state.table.readmit(request.key, claims, ttl_ms, state.now, tenure)
     if isinstance(operation, Lock):
         event = state.fact(EventKind.READMITTED, lease)
-        state.mutate(lease, request, _granted(lease), event)
+        state.mutate(lease, request, queueing.granted(lease), event)
     else:
         state.table.release(lease)
         state.mutate(lease, request, Released(), state.fact(EventKind.RELEASED, lease))
@@ -374,10 +373,6 @@ def overdue(state: NodeState, request: Request) -> None:
             state.spread(lease)
             queueing.advance(state, lease.key)
     state.refuse(request, Code.TIMEOUT, text)
-
-
-def _granted(lease: Lease) -> Granted:
-    return Granted(lease.token, lease.owner, lease.generation, lease.seq, lease.ttl_ms)
 
 
 def _position(request: Request) -> int:

@@ -199,6 +199,11 @@ class NodeState:
         """Return (primary, backup) in the current view."""
         return self.view.ring.owners_at(position) if self.view else (None, None)
 
+    def decides(self, position: int) -> bool:
+        """Say whether this node may decide now what becomes of a position: its primary, complete and not fenced."""
+        here = self.owners_at(position)[0] == self.me.address
+        return here and self.serving() and self.handover.ready(position)
+
     # --- facts and answers ---------------------------------------------------
 
     def fact(self, kind: EventKind, lease: Lease | RangeFile | None = None, peer: str = "", detail: str = "") -> Event:
