@@ -65,12 +65,11 @@ def _disagreements(world: World) -> list[Violation]:
     view = world.master.view if world.master else None
     if view is None:
         return [Violation("I8", "the master has no view")]
-    under_way = {key for n in world.nodes.values() for key in n.core._state.desk.pending}  # noqa: SLF001 - a holder may hold long
     tables = {n.address: {le.key: le for le in n.core.leases()} for n in world.nodes.values() if n.alive}
     for address, table in tables.items():
         for key, lease in table.items():
             now_ns = world.nodes[address].clock.boot(world.now_ns)
-            if key in under_way or not lease.live(now_ns + FRESH_NS) or not world.witness.custody.may_be_held(lease):
+            if not lease.live(now_ns + FRESH_NS) or not world.witness.custody.may_be_held(lease):
                 continue
             owners = view.ring.owners(key)
             if address not in owners:
