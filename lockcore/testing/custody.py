@@ -151,7 +151,8 @@ class Custody:
             lease = other.core._state.table.get(key)  # noqa: SLF001 - a witness, no part of the rules
             if lease is None or not theirs.is_up(other.core.member):
                 continue
-            if lease.order >= newest.order and other.clock.boot(self.stage.now_ns) < lease.expires_ns + REMEMBERED_NS:
+            known = lease.generation == newest.generation and lease.seq >= newest.seq  # a later grant may be untold
+            if known and other.clock.boot(self.stage.now_ns) < lease.expires_ns + REMEMBERED_NS:
                 text = f"it took over {order}, and {other.address} of the same view knows {newest.order}"
                 self._accuse("I14", node, key, text)
                 return
