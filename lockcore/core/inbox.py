@@ -21,6 +21,7 @@ from lockcore.core.limits import NS_PER_MS, REQUEST_TIMEOUT_MS_MAX
 from lockcore.core.messages import (
     PROBE_LSN,
     BatchStatus,
+    ClearRange,
     Code,
     FileRecord,
     Forward,
@@ -33,6 +34,7 @@ from lockcore.core.messages import (
     PeerBatch,
     PeerMessage,
     SendPeer,
+    Unlock,
 )
 from lockcore.core.outbox import Delivered, Part, Told
 from lockcore.core.rangefiles import id_of
@@ -239,20 +241,31 @@ def _transfer_delivered(state: NodeState, item: Delivered, peer: str) -> None:
 
 
 def _ask_heir(state: NodeState, item: Delivered, peer: str) -> None:
-    """Have the new primary renew under the pair rule what was renewed here.
+    """Have the new primary do under the pair rule what was done here.
 
-    It alone has the renewal so far; were it to die before its backup has it
-    too, a lease would end earlier than its holder was told.
+    It alone has it so far; were it to die before its backup has it too, a
+    lease would end earlier than its holder was told, or a released lock would
+    be held again (S5).
     """
     for pending in state.desk.pending.get(item.key, []):
         request = pending.request
-        if pending.order > item.order or request is None or not isinstance(request.operation, Lock | Move):
+        if pending.order > item.order or request is None:
             continue
-        pending.request = None
-        if request.forwarded:
-            state.refuse(request, Code.MOVED, MOVED_TEXT, moved_to=peer)
-        else:
+        if isinstance(request.operation, Unlock | ClearRange) and _named(request.operation):
+            request.again, request.fact = True, pending.event
+            pending.request = pending.event = None
             pass_on(state, request, peer)
+        elif isinstance(request.operation, Lock | Move):
+            pending.request = None
+            if request.forwarded:
+                state.refuse(request, Code.MOVED, MOVED_TEXT, moved_to=peer)
+            else:
+                pass_on(state, request, peer)
+
+
+def _named(operation: Unlock | ClearRange) -> bool:
+    """Say whether it is known again when it is repeated: by its token, or in its session by its number."""
+    return operation.session is None or operation.op_id > 0
 
 
 def _take_forward(state: NodeState, forward: Forward) -> None:
@@ -263,6 +276,7 @@ def _take_forward(state: NodeState, forward: Forward) -> None:
         may_park=forward.may_park,
         peer=forward.sender,
         forward_id=forward.forward_id,
+        again=forward.again,
     )
     begin(state, request)
 

@@ -316,9 +316,11 @@ class NodeCore:
             state.reach.ask(peer, state.now.boot_ns)
 
     def _left(self) -> bool:
-        """Say whether nothing is left to hand over."""
+        """Say whether nothing is left to hand over, nor to be confirmed by a new primary (S5)."""
         state = self._state
         if state.is_up or (state.view is None and state.lease.until_ns):
+            return False
+        if any(request.again for request in state.desk.forwards.values()):
             return False
         return all(link.handover_sealed for link in state.links.values())
 

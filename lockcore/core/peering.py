@@ -183,13 +183,18 @@ class PeerAck:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """A request on its one hop to the primary."""
+    """A request on its one hop to the primary.
+
+    `again`: an unlock that the sender, who was the primary, has carried out
+    and handed over: to be answered once the pair knows of it.
+    """
 
     sender: MemberId
     forward_id: int
     operation: KeyOperation
     timeout_ms: int
     may_park: bool
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

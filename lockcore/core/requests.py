@@ -65,8 +65,9 @@ if TYPE_CHECKING:
 class Request:
     """One operation of one client.
 
-    `call_id` for a client of this node; `peer` and `forward_id` where
-    another node forwarded it here.
+    `call_id` for a client of this node (0: nobody waits for the answer);
+    `peer` and `forward_id` where another node forwarded it here. `again`: it was carried out by an earlier
+    primary, maybe this node; `fact`: what is to be told of that with the answer.
     """
 
     operation: Operation
@@ -80,6 +81,8 @@ class Request:
     target: str = ""
     asked_as: int = 0  # the number of its own forward, while it waits for the answer
     place: tuple[str, SessionId, int] | None = None  # where it is attached in a queue
+    again: bool = False
+    fact: Event | None = None
 
     @property
     def key(self) -> str:

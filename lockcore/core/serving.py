@@ -13,6 +13,8 @@ Invariants
       node says so (W15).
   S4  A new primary changes a lock for a session only when it knows all: what
       came first may be an old copy, and would outrank the newest afterwards.
+  S5  An unlock that a handover caught is acknowledged when the new primary
+      and its backup know of it: no copy of the lock is promoted after that.
 Elsewhere: lease rules (leases), who is complete (handover), locks of
 sessions (queueing), sessions (keeping).
 """
@@ -32,6 +34,7 @@ from lockcore.core.limits import (
     NS_PER_MS,
     PARKED_MAX,
     PENDING_MAX,
+    REQUEST_TIMEOUT_MS,
     WATCHES_MAX,
 )
 from lockcore.core.messages import (
@@ -53,13 +56,12 @@ from lockcore.core.messages import (
     SetRange,
     Unlock,
 )
-from lockcore.core.requests import fault_of, invalid
+from lockcore.core.requests import Request, fault_of, invalid
 from lockcore.core.ring import position_of
 
 if TYPE_CHECKING:
     from lockcore.core.leases import Lease
     from lockcore.core.messages import RangeOperation
-    from lockcore.core.requests import Request
     from lockcore.core.state import NodeState
     from lockcore.core.tokens import TokenClaims
 
@@ -134,7 +136,7 @@ def pass_on(state: NodeState, request: Request, primary: str) -> None:
         return
     remaining_ms = max(1, (request.deadline_ns - state.now.boot_ns) // NS_PER_MS)
     forward_id = state.desk.forward(request, primary)
-    message = Forward(state.me, forward_id, operation, remaining_ms, request.may_park)
+    message = Forward(state.me, forward_id, operation, remaining_ms, request.may_park, request.again)
     state.out.append(SendPeer(primary, message))
 
 
@@ -266,6 +268,9 @@ def _with_token(state: NodeState, request: Request, lease: Lease | None) -> None
     if known and lease is not None and shown is not None and lease.live(state.now.boot_ns):
         _apply(state, request, lease, shown)
         return
+    if known and lease is not None and shown is not None and lease.gone and request.again:
+        state.mutate(lease, request, Released(), None)  # a handover caught it: the pair is to know (S5)
+        return
     if not state.handover.ready(_position(request)):
         _park(state, request)
         return
@@ -358,6 +363,8 @@ def overdue(state: NodeState, request: Request) -> None:
         return
     pending = state.desk.forget(request)
     text = "no answer in time: the outcome is unknown; ask again with the same token"
+    if pending is not None and isinstance(request.operation, Unlock | ClearRange):
+        pending.request = _nobodys(state, request)
     if pending is not None:
         text = "the backup did not answer in time, so nothing is promised; retry"
         lease = state.table.get(request.key)
@@ -373,6 +380,14 @@ def overdue(state: NodeState, request: Request) -> None:
             state.spread(lease)
             queueing.advance(state, lease.key)
     state.refuse(request, Code.TIMEOUT, text)
+
+
+def _nobodys(state: NodeState, request: Request) -> Request:
+    """Return the same request, for which nobody waits: a handover that catches it has to confirm it all the same."""
+    deadline_ns = state.now.boot_ns + REQUEST_TIMEOUT_MS * NS_PER_MS
+    again = Request(request.operation, deadline_ns, request.may_park, one_hop=request.forwarded)
+    state.desk.watch(again)
+    return again
 
 
 def _position(request: Request) -> int:

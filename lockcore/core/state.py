@@ -261,9 +261,12 @@ class NodeState:
         if request.done:
             return
         request.done = True
-        if request.peer is None:
+        if request.fact is not None and _stands(result):
+            self.out.append(Emit(request.fact))
+            self.changed.add(request.fact.key)
+        if request.peer is None and request.call_id:
             self.out.append(Reply(request.call_id, result))
-        else:
+        elif request.peer is not None:
             reply = ForwardReply(self.me, request.forward_id, result)
             self.out.append(SendPeer(request.peer.address, reply))
 
@@ -324,6 +327,13 @@ class NodeState:
         for pending in self.desk.settle(key, order):
             if pending.request is not None:
                 self.refuse(pending.request, code, text, moved_to=moved_to)
+
+
+def _stands(result: Result) -> bool:
+    """Say whether an unlock that was handed over is a fact; else whoever is asked next tells of it."""
+    return isinstance(result, Released) or (
+        isinstance(result, Refused) and result.code in (Code.TIMEOUT, Code.OVERLOADED)
+    )
 
 
 def with_moved_to(result: Result, moved_to: str) -> Result:

@@ -84,7 +84,7 @@ class Custody:
         """Look at nothing yet."""
         self.stage = stage
         self.found: list[Violation] = []
-        self.keepers: dict[str, int] = {}
+        self._keepers: dict[str, tuple[int, int]] = {}
         self.newest: dict[str, Deed] = {}
         self._benches: dict[int, Bench] = {}
         self._shown: tuple[Question, Operation] | None = None
@@ -123,8 +123,8 @@ class Custody:
                     self._answered(node, bench, ("", call_id), result)
                 case SendPeer(address, ForwardReply(_, forward_id, result)):
                     self._answered(node, bench, (address, forward_id), result)
-                case SendPeer(address, Forward(_, _, operation)):
-                    if operation not in bench.own:
+                case SendPeer(address, Forward(_, _, operation, again=again)):
+                    if operation not in bench.own and not again:
                         self._accuse("I13", node, operation.key, f"it sent on to {address} what it was sent")
                     if self._shown is not None and self._shown[1] is operation:
                         self._accuse("I14", node, operation.key, "it keeps the lock, and sent its holder on")
@@ -157,6 +157,15 @@ class Custody:
                 self._accuse("I14", node, key, text)
                 return
 
+    def keeps(self, node: SimNode, key: str, generation: int) -> None:
+        """Note who keeps a lock: who renews an older grant than was made since does not."""
+        if generation >= self._keepers.get(key, (0, 0))[0]:
+            self._keepers[key] = generation, node.core.member.incarnation
+
+    def lets_go(self, key: str) -> None:
+        """Note that nobody keeps a lock."""
+        self._keepers.pop(key, None)
+
     def tells(self, node: SimNode, decided: Deed) -> None:
         """Look at a node that tells a client of a decision."""
         view = node.core.view
@@ -177,7 +186,7 @@ class Custody:
 
     def _keeps(self, node: SimNode, operation: Operation) -> bool:
         member, view = node.core.member, node.core.view
-        if self.keepers.get(operation.key) != member.incarnation or view is None or not view.is_up(member):
+        if self._keepers.get(operation.key, (0, 0))[1] != member.incarnation or view is None or not view.is_up(member):
             return False
         lease = node.core._state.table.get(operation.key)  # noqa: SLF001 - a witness, no part of the rules
         now_ns = node.clock.boot(self.stage.now_ns)

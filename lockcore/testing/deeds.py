@@ -167,23 +167,31 @@ def _leases(deeds: Iterable[Deed]) -> list[Violation]:
 
 
 def _pairs(deeds: Iterable[Deed]) -> list[Violation]:
-    """I12: what a client is told of has been accepted, as it is or newer, by a second node in the same view."""
+    """I12: what a client is told of has been accepted, as it is or newer, by a second node in the same view.
+
+    Of an unlock that a handover caught, the old primary hears from the new
+    one, maybe a view later than the pair accepted it.
+    """
     found = []
     taken: dict[str, list[Deed]] = {}
+    released: dict[State, int] = {}
     alone: Deed | None = None
     for deed in deeds:
         if deed.what is Act.ACCEPTED:
             taken.setdefault(deed.key, []).append(deed)
         elif deed.what is Act.ALONE:
             alone = deed
+        elif deed.what is Act.RELEASED:
+            released[_state(deed)] = deed.view
         elif deed.what in (Act.ACKNOWLEDGED, Act.FREED):
             if alone is not None and alone.order == deed.order and alone.key == deed.key:
                 continue
-            if not any(_backs(other, deed) for other in reversed(taken.get(deed.key, ()))):
+            since = released.get(_state(deed), deed.view) if deed.what is Act.FREED else deed.view
+            if not any(_backs(other, deed, since) for other in reversed(taken.get(deed.key, ()))):
                 text = f"{deed.key}: {deed.node} told of {deed.order}, which no other node has in view {deed.view}"
                 found.append(Violation("I12", text, (deed,)))
     return found
 
 
-def _backs(other: Deed, deed: Deed) -> bool:
-    return other.view == deed.view and other.incarnation != deed.incarnation and other.order >= deed.order
+def _backs(other: Deed, deed: Deed, since: int) -> bool:
+    return since <= other.view <= deed.view and other.incarnation != deed.incarnation and other.order >= deed.order

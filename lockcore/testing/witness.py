@@ -129,11 +129,7 @@ class Witness:
         self.membership.publish(view)
 
     def look_round(self, view: View) -> None:
-        """I8: when all have settled, both of a pair know every acknowledged state of a lock, its release as well.
-
-        Except an unlock that a handover caught: it is acknowledged when the
-        new primary has it, and its backup may yet have to hear of it (decision 8).
-        """
+        """I8: when all have settled, both of a pair know every acknowledged state of a lock, its release as well."""
         for node in self.stage.nodes.values():
             now_ns = node.clock.boot(self.stage.now_ns)
             here = node.alive and view.is_up(node.core.member)
@@ -143,7 +139,7 @@ class Witness:
                 other = self.stage.nodes.get(backup or "")
                 if primary != node.address or other is None or not other.alive:
                     continue
-                if deed is None or not self.custody.may_be_held(lease) or self._caught(deed):
+                if deed is None or not self.custody.may_be_held(lease):
                     continue
                 if not view.is_up(other.core.member):
                     continue  # a new life, of which the master does not know yet
@@ -156,17 +152,13 @@ class Witness:
 
     # --- inside ---------------------------------------------------------------------
 
-    def _caught(self, deed: Deed) -> bool:
-        views = (v for v in self.stage.views if v.number == deed.view)
-        return deed.what is Act.FREED and any(v.ring.primary(deed.key) != deed.node for v in views)
-
     def _fact(self, life: _Life, event: Event) -> None:
         about = (event.key, event.generation, event.seq)
         what = SEEN[event.kind]
         if what is Act.FREED:
             self._tell(life, what, about)
             return
-        self.custody.keepers[event.key] = life.node.core.member.incarnation
+        self.custody.keeps(life.node, event.key, event.generation)
         if event.kind is EventKind.PROMOTED:
             self.custody.takes_over(life.node, event.key, about[1:])
         if self._owes_grace(life.node, event.key):
@@ -212,9 +204,9 @@ class Witness:
             deed = self._write(life, what, (lease.key, *lease.order), number)
             if what in (Act.GRANTED, Act.RENEWED, Act.READMITTED):
                 self._granted[lease.token] = deed
-                self.custody.keepers[lease.key] = deed.incarnation
+                self.custody.keeps(life.node, lease.key, lease.generation)
             else:
-                self.custody.keepers.pop(lease.key, None)
+                self.custody.lets_go(lease.key)
 
         def granting(*rest: Any) -> Lease:
             self.custody.takes_over(life.node, rest[0], known.order if (known := table.get(rest[0])) else (0, 0))

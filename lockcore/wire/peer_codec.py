@@ -111,6 +111,7 @@ def _peer_message(message: PeerMessage) -> pb.PeerMessage:
                 forward_id=message.forward_id,
                 timeout_ms=message.timeout_ms,
                 may_park=message.may_park,
+                again=message.again,
             )
             put_operation(forward, message.operation)
             return pb.PeerMessage(forward=forward)
@@ -331,6 +332,7 @@ def _forward_of(message: pb.PeerMessage) -> Forward:
         operation=key_operation_of(forward),
         timeout_ms=forward.timeout_ms,
         may_park=forward.may_park,
+        again=forward.again,
     )
 
 

@@ -2253,9 +2253,12 @@ class Forward(_message.Message):
     ANY_FIELD_NUMBER: _builtins.int
     TIMEOUT_MS_FIELD_NUMBER: _builtins.int
     MAY_PARK_FIELD_NUMBER: _builtins.int
+    AGAIN_FIELD_NUMBER: _builtins.int
     forward_id: _builtins.int
     timeout_ms: _builtins.int
     may_park: _builtins.bool
+    again: _builtins.bool
+    """An unlock that the sender, who was the primary, has carried out and handed over."""
     @_builtins.property
     def sender(self) -> Global___MemberId: ...
     @_builtins.property
@@ -2277,10 +2280,11 @@ class Forward(_message.Message):
         any: Global___AnyOp | None = ...,
         timeout_ms: _builtins.int = ...,
         may_park: _builtins.bool = ...,
+        again: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["any", b"any", "find", b"find", "lock", b"lock", "operation", b"operation", "sender", b"sender", "unlock", b"unlock"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["any", b"any", "find", b"find", "forward_id", b"forward_id", "lock", b"lock", "may_park", b"may_park", "operation", b"operation", "sender", b"sender", "timeout_ms", b"timeout_ms", "unlock", b"unlock"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["again", b"again", "any", b"any", "find", b"find", "forward_id", b"forward_id", "lock", b"lock", "may_park", b"may_park", "operation", b"operation", "sender", b"sender", "timeout_ms", b"timeout_ms", "unlock", b"unlock"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["lock", "unlock", "find", "any"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015

@@ -5,12 +5,25 @@ Elsewhere: the table of requests (test_serving), completeness (test_handover).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lockcore.core import serving
-from lockcore.core.events import EventKind
+from lockcore.core.events import Event, EventKind
 from lockcore.core.limits import NS_PER_MS
-from lockcore.core.messages import Code, FindOwner, Forward, Granted, Lock, Released, SendPeer, Unlock
+from lockcore.core.messages import (
+    Code,
+    Emit,
+    FindOwner,
+    Forward,
+    ForwardReply,
+    Granted,
+    Lock,
+    Released,
+    SendPeer,
+    Unlock,
+)
 from lockcore.core.region import EVERYWHERE
 from lockcore.core.ring import HashRing
 from lockcore.core.tokens import TokenClaims, TokenMint
@@ -115,14 +128,57 @@ def test_the_old_primary_serves_nobody_else_in_the_window() -> None:
 
 
 def test_an_unlock_in_the_window_reaches_the_new_primary_as_a_tombstone() -> None:
-    """8860:transfer-window-unlock."""
+    """8860:transfer-window-unlock. S5: and is told of once that node and its backup know of it."""
     bench, key, token = window()
     call = bench.call(Unlock(key, token))
     bench.live(20)
     bench.take_in_all()
-    assert bench.answers[call] == Released(moved_to="c:3")
     transfers = [r for b in bench.batches("c:3") for r in b.transfers if r.key == key]
     assert transfers[-1].gone
+    assert call not in bench.answers
+    assert not told(bench, EventKind.RELEASED)
+    bench.answer_forward("c:3", Released())
+    assert bench.answers[call] == Released(moved_to="c:3")
+    assert len(told(bench, EventKind.RELEASED)) == 1
+
+
+def told(bench: Bench, kind: EventKind) -> list[Event]:
+    """Return the facts of a kind that were told of."""
+    return [e.event for e in bench.out if isinstance(e, Emit) and e.event.kind is kind]
+
+
+def test_the_new_primary_confirms_an_unlock_once_its_backup_knows() -> None:
+    """S5: asked again by who handed the tombstone over; anybody else hears that there is no such lock."""
+    bench = Bench().settle()
+    key = bench.key("a:1", "b:2")
+    token = granted(bench.acquire(key)).token
+    assert bench.ask(Unlock(key, token)) == Released()
+    asked = Forward(bench.peers["b:2"], 1, Unlock(key, token), 5_000, may_park=True)
+    bench.hear(asked)
+    (answer,) = replies(bench)
+    assert refused(answer.result).code is Code.NOT_FOUND
+    bench.hear(replace(asked, forward_id=2, again=True))
+    assert len(replies(bench)) == 1
+    bench.take_in_all()
+    assert replies(bench)[1:] == [ForwardReply(bench.me, 2, Released())]
+
+
+def replies(bench: Bench) -> list[ForwardReply]:
+    """Return the answers to peers."""
+    return [e.message for e in bench.out if isinstance(e, SendPeer) and isinstance(e.message, ForwardReply)]
+
+
+def test_an_unlock_whose_caller_has_gone_is_confirmed_all_the_same_before_it_is_told_of() -> None:
+    """S5: found by simulation: a released lock was promoted. Nobody waits for the answer, but facts must be true."""
+    bench, key, token = window()
+    call = bench.call(Unlock(key, token), timeout_ms=50)
+    bench.live(100)
+    assert refused(bench.answers.get(call)).code is Code.TIMEOUT
+    bench.take_in_all()
+    assert not told(bench, EventKind.RELEASED)
+    bench.answer_forward("c:3", Released())
+    assert len(told(bench, EventKind.RELEASED)) == 1
+    assert 0 not in bench.answers
 
 
 # --- after a double failure ---------------------------------------------------------------------

@@ -86,6 +86,8 @@ def test_an_unlock_before_a_grant_that_is_taken_back_goes_to_the_new_primary() -
     handed = [r for batch in bench.batches(heir.address) for r in batch.transfers if r.key == key]
     assert [r.gone for r in handed] == [True]
     bench.take_in(heir.address)
+    assert unlock not in bench.answers  # the heir's backup has to know as well
+    bench.answer_forward(heir.address, Released())
     assert bench.answers[unlock] == Released(moved_to=heir.address)
 
 
