@@ -362,6 +362,8 @@ def overdue(state: NodeState, request: Request) -> None:
             state.refuse(request, Code.TIMEOUT, "the backup does not know of the place in the queue yet; ask again")
         return
     pending = state.desk.forget(request)
+    if request.again and request.target and pending is None:
+        pass_on(state, _nobodys(state, request), request.target)
     text = "no answer in time: the outcome is unknown; ask again with the same token"
     if pending is not None and isinstance(request.operation, Unlock | ClearRange):
         pending.request = _nobodys(state, request)
@@ -385,7 +387,8 @@ def overdue(state: NodeState, request: Request) -> None:
 def _nobodys(state: NodeState, request: Request) -> Request:
     """Return the same request, for which nobody waits: a handover that catches it has to confirm it all the same."""
     deadline_ns = state.now.boot_ns + REQUEST_TIMEOUT_MS * NS_PER_MS
-    again = Request(request.operation, deadline_ns, request.may_park, one_hop=request.forwarded)
+    again = Request(request.operation, deadline_ns, request.may_park, one_hop=request.forwarded, again=request.again)
+    again.fact, request.fact = request.fact, None
     state.desk.watch(again)
     return again
 

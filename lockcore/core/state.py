@@ -331,9 +331,7 @@ class NodeState:
 
 def _stands(result: Result) -> bool:
     """Say whether an unlock that was handed over is a fact; else whoever is asked next tells of it."""
-    return isinstance(result, Released) or (
-        isinstance(result, Refused) and result.code in (Code.TIMEOUT, Code.OVERLOADED)
-    )
+    return isinstance(result, Released) or (isinstance(result, Refused) and result.code is Code.OVERLOADED)
 
 
 def with_moved_to(result: Result, moved_to: str) -> Result:

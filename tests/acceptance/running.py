@@ -94,7 +94,8 @@ class Running:
         return str(found.group(0))
 
     def invite(self, name: str, role: str) -> str:
-        """Return a login link for a new user."""
+        """Return a login link for a new user, as soon as there is a journal that can take one."""
+        self.login_link()
         command = [sys.executable, "manage.py", "invite", name, "--role", role, "--data", str(self.data)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=60, text=True)
         found = re.search(r"/login/\S+", done.stdout)

@@ -99,16 +99,22 @@ def test_rules_that_are_taken_out_of_real_processes_are_missed(tmp_path: Path) -
     """A judge that never objects proves nothing.
 
     A node that nobody fences decides past its node lease; a program that was stopped past its lease, and does not look
-    at the clock, believes in its lock when it goes on.
+    at the clock, believes in its lock when it goes on. That one may be told by its node before it is asked: then it is
+    stopped again.
     """
     unsafe = "tests.acceptance.unsafe_parts:never_look_at_the_clock"
-    code, report, printed = chaos(
-        tmp_path / "chaos", "--trials", "1", "--only", "cut_master,holder_pause", "--patch", unsafe
-    )
-    assert code == 1, printed
-    found = {(violation["rule"], "believed" in violation["text"]) for violation in report["violations"]}
-    assert {("I9", False), ("I1", True)} <= found
-    assert "VIOLATION of I9" in printed
+    missed = {("I9", False): "cut_master", ("I1", True): "holder_pause"}
+    for attempt in range(6):
+        kinds = ",".join(missed.values())
+        folder = tmp_path / f"chaos{attempt}"
+        code, report, printed = chaos(folder, "--trials", "1", "--only", kinds, "--patch", unsafe)
+        found = {(violation["rule"], "believed" in violation["text"]) for violation in report["violations"]}
+        assert code == (1 if found else 0), printed
+        assert all(f"VIOLATION of {rule}" in printed for rule, _ in found)
+        missed = {sign: kind for sign, kind in missed.items() if sign not in found}
+        if not missed:
+            return
+    pytest.fail(f"nobody objected to {missed}")
 
 
 def test_an_answer_that_did_not_wait_for_the_backup_is_found(tmp_path: Path) -> None:
@@ -133,7 +139,7 @@ def test_clients_that_trust_a_lock_for_too_long_are_found(tmp_path: Path) -> Non
 def test_nothing_survives_a_harness_that_is_ended(tmp_path: Path, number: signal.Signals) -> None:
     """Whoever stops a run half-way must not have to look for stopped or cut processes."""
     folder = tmp_path / "chaos"
-    with begun("--out", str(folder), "--seconds", "60", "--only", "pause_long") as harness:
+    with begun("--out", str(folder), "--seconds", "600", "--only", "pause_long") as harness:
         assert "settled" in line_of(harness)
         harness.send_signal(number)
         told = harness.communicate(timeout=PATIENCE_S)[1]
@@ -148,13 +154,13 @@ def test_nothing_survives_a_harness_that_is_ended(tmp_path: Path, number: signal
 def test_a_run_tells_a_program_how_it_goes_on_and_ends_with_it(tmp_path: Path) -> None:
     """The page starts it and draws what it tells; if the site dies, the rehearsal must not go on."""
     folder = tmp_path / "chaos"
-    with begun("--out", str(folder), "--seconds", "60", "--progress", "--only", "kill_restart", stdin=True) as harness:
+    with begun("--out", str(folder), "--seconds", "600", "--progress", "--only", "kill_restart", stdin=True) as harness:
         lines: list[dict[str, Any]] = []
         while not lines or (lines[-1]["type"], lines[-1].get("phase")) != ("fault", "over"):
             lines.append(json.loads(line_of(harness)))
         told = harness.communicate(timeout=PATIENCE_S)[0]  # closes its stdin
     wait_for(lambda: not processes_of(folder), "all processes have ended")
-    assert (lines[0]["type"], lines[0]["nodes"], lines[0]["seconds"], lines[0]["faults"]) == ("started", 3, 60.0, None)
+    assert (lines[0]["type"], lines[0]["nodes"], lines[0]["seconds"], lines[0]["faults"]) == ("started", 3, 600.0, None)
     assert {line["violations"] for line in lines if line["type"] == "checked"} == {0}
     begins, over = (line for line in lines if line["type"] == "fault")
     assert (begins["phase"], begins["kind"], begins["target"]) == ("begun", "kill_restart", over["target"])

@@ -92,7 +92,7 @@ def acquire_many(target: str, prefix: str, count: int) -> set[tuple[str, int]]:
 def test_locking_goes_on_and_the_history_is_made_up_for(cluster: Running, disk: Disk) -> None:
     ada = Visitor(cluster.port)
     ada.log_in(cluster.login_link())
-    with lockcore.connect(cluster.target) as client, client.lock("held", ttl=5.0, owner="ada") as lock:
+    with lockcore.connect(cluster.target) as client, client.lock("held", ttl=30.0, owner="ada") as lock:
         generation = lock.generation
         disk.fill()
         granted = acquire_many(cluster.target, "full", 500)

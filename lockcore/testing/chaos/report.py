@@ -137,7 +137,7 @@ def judge(
         settings=settings,
         rows=[row for row in (*rows.values(), outside) if row.trials or row.violations or row.locks_lost],
         trials=trials,
-        violations=violations,
+        violations=_in_turn(violations),
         lost=lost,
         calls=_count(recorded.calls),
         judged={
@@ -188,15 +188,15 @@ def total(report: Report) -> Row:
     return out
 
 
-def _some_of_each(violations: list[Violation]) -> list[Violation]:
-    """Return what a report lists: the first of every rule before the many of one."""
+def _in_turn(violations: list[Violation]) -> list[Violation]:
+    """Return them as they are listed: the first of every rule before the many of one."""
     seen: Counter[str] = Counter()
     ranked = []
     for violation in violations:
         seen[violation.rule] += 1
         ranked.append((seen[violation.rule], violation))
     ranked.sort(key=lambda pair: pair[0])
-    return [violation for _, violation in ranked[:VIOLATIONS_MAX]]
+    return [violation for _, violation in ranked]
 
 
 def summary(report: Report) -> dict[str, Any]:
@@ -207,7 +207,7 @@ def summary(report: Report) -> dict[str, Any]:
         "trials": whole.trials,
         "violations": [
             {"rule": v.rule, "text": v.text, "records": [str(record) for record in v.calls]}
-            for v in _some_of_each(report.violations)
+            for v in report.violations[:VIOLATIONS_MAX]
         ],
         "violations_found": len(report.violations),
         "lost": len(report.lost),

@@ -142,6 +142,19 @@ def test_an_unlock_in_the_window_reaches_the_new_primary_as_a_tombstone() -> Non
     assert len(told(bench, EventKind.RELEASED)) == 1
 
 
+def test_an_unlock_that_the_new_primary_is_asked_for_is_told_of_when_it_answers_however_late() -> None:
+    """S5: found by simulation (seed 2011309): its caller's time was up, and it was told of as if it were confirmed."""
+    bench, key, token = window()
+    call = bench.call(Unlock(key, token), timeout_ms=200)
+    bench.take_in_all()
+    bench.live(300)
+    assert refused(bench.answers.get(call)).code is Code.TIMEOUT
+    assert not told(bench, EventKind.RELEASED)
+    bench.answer_forward("c:3", Released())
+    assert len(told(bench, EventKind.RELEASED)) == 1
+    assert 0 not in bench.answers
+
+
 def told(bench: Bench, kind: EventKind) -> list[Event]:
     """Return the facts of a kind that were told of."""
     return [e.event for e in bench.out if isinstance(e, Emit) and e.event.kind is kind]
