@@ -1,1 +1,1 @@
-"""Who may come in: one-time login links, passwords, and the roles viewer and operator."""
+"""Who may come in: one-time login links, passwords and API tokens, and the roles viewer and operator."""

@@ -6,7 +6,7 @@ Elsewhere: where actions are checked (dlmsite.operations, dlmsite.dashboard), ho
 """
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from django.contrib.auth.models import AbstractUser, Group
 
@@ -16,6 +16,14 @@ class Role(StrEnum):
 
     VIEWER = "viewer"
     OPERATOR = "operator"
+
+
+@runtime_checkable
+class HasRole(Protocol):
+    """Somebody whose role comes from elsewhere than a group: who shows an API token."""
+
+    @property
+    def role(self) -> Role: ...  # noqa: D102 - the class says it
 
 
 def ensure_roles() -> None:
@@ -44,4 +52,6 @@ def can_operate(user: Any) -> bool:
 def _has_role(user: Any, roles: list[Role]) -> bool:
     if not (user.is_authenticated and user.is_active):
         return False
+    if isinstance(user, HasRole):
+        return user.role in roles
     return bool(user.is_superuser or user.groups.filter(name__in=[role.value for role in roles]).exists())

@@ -25,6 +25,14 @@ def may_try(username: str, address: str) -> bool:
     return within_name and within_address
 
 
+def may_fail(address: str) -> bool:
+    """Count a token that opened nothing, and say whether it is to be explained once more.
+
+    Good tokens are not counted and pass all the same: 256 random bits are not guessed, however many tries there are.
+    """
+    return _count("token-" + _address_key(address)) <= TRIES_PER_ADDRESS
+
+
 def forgive(username: str, address: str) -> None:
     """Forget the attempts of somebody who has just proved to know the password."""
     cache.delete_many([_name_key(username), _address_key(address)])

@@ -19,6 +19,7 @@ from django.views.decorators.csrf import csrf_protect
 
 from dlmsite.access import throttle
 from dlmsite.access.links import consume_link, user_of_link
+from dlmsite.problems import is_api, problem
 
 # Named, because somebody who comes by link has never met an authentication backend.
 _BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -76,6 +77,9 @@ class LinkLogin(View):
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
     """Answer a POST without a valid CSRF token; `reason` is Django's, for its log, and not shown."""
     del reason
+    if is_api(request):
+        text = "Load the page again and repeat: it is old, or not ours. Programs send `Authorization: Bearer TOKEN`."
+        return problem(HTTPStatus.FORBIDDEN, "Not from this page", text)
     return _refusal(
         request,
         HTTPStatus.FORBIDDEN,

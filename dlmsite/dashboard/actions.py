@@ -8,7 +8,7 @@ Elsewhere: doing it (dlmsite.operations.helm), what the bodies say (asked).
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -16,9 +16,12 @@ from asgiref.sync import async_to_sync
 from django.http import HttpRequest, HttpResponse
 
 from dlmsite.access.roles import can_operate
+from dlmsite.access.tokens import Scope
 from dlmsite.dashboard import asked, picture
 from dlmsite.dashboard.gate import answer, json_view
+from dlmsite.dashboard.openapi import Operation
 from dlmsite.dashboard.problems import Refusal
+from dlmsite.dashboard.shapes import YES_NO, Schema, obj, ref
 from dlmsite.journal.models import Node
 from dlmsite.journal.recorder import send_hint
 from dlmsite.operations import holdrows, requests
@@ -44,14 +47,28 @@ UNABLE: Final = frozenset({"stop", "restart"})
 ENDED: Final = frozenset({"killed", "stopped"})
 NO_HELM: Final = "Nobody here can start or end processes: this cluster was not started with `manage.py up`."
 
+IMPOSSIBLE: Final = {HTTPStatus.CONFLICT: "Not possible now; `detail` says why. The refusal is recorded."}
+UNKNOWN: Final = {HTTPStatus.NOT_FOUND: "There is no such node or deed.", **IMPOSSIBLE}
 
-@json_view("POST")
+
+def _asks(summary: str, body: Schema | None = None, problems: Mapping[HTTPStatus, str] = IMPOSSIBLE) -> Operation:
+    return Operation(
+        f"{summary} Answers when that is written down; its action tells how it ends.",
+        obj(action=ref("Action")),
+        body=body,
+        status=HTTPStatus.ACCEPTED,
+        scope=Scope.OPERATE,
+        problems=problems,
+    )
+
+
+@json_view("POST", _asks("Ask for one more node."))
 def add_node(request: HttpRequest) -> HttpResponse:
     """Ask for one more node."""
     return _ask(request, "add", "", _check_add)
 
 
-@json_view("POST")
+@json_view("POST", _asks(f"Ask for a node to {', '.join(DEEDS.values())}.", asked.HOLD_BODY, UNKNOWN))
 def act_on_node(request: HttpRequest, label: str, what: str) -> HttpResponse:
     """Ask for something to be done to a node."""
     if what not in DEEDS:
@@ -59,19 +76,19 @@ def act_on_node(request: HttpRequest, label: str, what: str) -> HttpResponse:
     return _ask(request, what, label, lambda helm: _check_node(helm, label, what), READS.get(what, asked.nothing))
 
 
-@json_view("POST")
+@json_view("POST", _asks("Ask for a cluster of its own to be broken.", asked.REHEARSAL_BODY))
 def rehearse(request: HttpRequest) -> HttpResponse:
     """Ask for a cluster of its own to be broken."""
     return _ask(request, "rehearse", "", _check_rehearse, asked.rehearse)
 
 
-@json_view("POST")
+@json_view("POST", _asks("Ask for the rehearsal that runs to be ended."))
 def stop_rehearsal(request: HttpRequest) -> HttpResponse:
     """Ask for the rehearsal that runs to be ended."""
     return _ask(request, "stop rehearsal", "", _check_stop)
 
 
-@json_view("POST")
+@json_view("POST", _asks("Ask for the workload to be on or off.", obj(on=YES_NO)))
 def switch_workload(request: HttpRequest) -> HttpResponse:
     """Ask for the workload to be on or off."""
     try:

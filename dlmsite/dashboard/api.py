@@ -1,6 +1,6 @@
 """What can be read over HTTP: a snapshot, the history, where a key lives, what is on it, which sessions there are.
 
-Elsewhere: what can be done (actions), the live socket (consumers).
+Elsewhere: what can be done (actions), the live socket (consumers), how a view is described (openapi).
 """
 
 from http import HTTPStatus
@@ -9,45 +9,62 @@ from typing import Any, Final
 from asgiref.sync import async_to_sync
 from django.http import HttpRequest, HttpResponse
 
-from dlmsite.dashboard import finding, inspecting, picture
+from dlmsite.dashboard import finding, inspecting, openapi, picture
 from dlmsite.dashboard.gate import answer, json_view
+from dlmsite.dashboard.openapi import Operation
+from dlmsite.dashboard.parameters import Choice, KeyName, Text, Whole
 from dlmsite.dashboard.problems import Refusal
+from dlmsite.dashboard.shapes import ANYTHING, TEXT, WIDE, maybe, obj, ref, several, told
 from dlmsite.journal.models import LockEvent
 from lockcore.core.events import EventKind
-from lockcore.core.limits import KEY_BYTES_MAX
 from lockcore.core.ring import HashRing, position_of
 
-LIMIT_DEFAULT: Final = 100
-LIMIT_MAX: Final = 500
-ID_DIGITS_MAX: Final = 18
+KEY: Final = KeyName()
+KEY_NEEDED: Final = KeyName(required=True)
+LIMIT: Final = Whole("limit", "How many at most.", most=500, default=100)
+BEFORE: Final = Whole("before", "Only events with a lower id: `next_before` of the page before.")
+KIND: Final = Choice("kind", "Only events of this kind.", tuple(EventKind))
+NODE: Final = Text("node", "Only what this ring address told (or 'master', 'site').")
+SESSION: Final = Text("session", "Only what has to do with this session.")
+
+NO_ANSWER: Final = {HTTPStatus.SERVICE_UNAVAILABLE: "No node serves this key now, or its primary does not answer."}
+FOUND: Final = obj(
+    primary=TEXT, backup=maybe(TEXT), owner=told(TEXT, "empty: nobody holds it"), generation=WIDE
+)  # fmt: skip
+PAGE: Final = obj(events=several(ref("Event"), "newest first"), next_before=maybe(WIDE))
 
 
-@json_view("GET")
+@json_view("GET", Operation("This document.", ANYTHING))
+def document(request: HttpRequest) -> HttpResponse:
+    """Return the API's document."""
+    del request
+    return answer(openapi.document())
+
+
+@json_view("GET", Operation("The whole picture, as the page begins with one.", ref("Snapshot")))
 def snapshot(request: HttpRequest) -> HttpResponse:
     """Return a whole picture, as the socket begins with one."""
     del request
     return answer(picture.snapshot())
 
 
-@json_view("GET")
+@json_view("GET", Operation("History, newest first, page by page.", PAGE, (LIMIT, BEFORE, KEY, KIND, NODE, SESSION)))
 def events(request: HttpRequest) -> HttpResponse:
     """Return history, newest first: `before`, `limit`, `key`, `kind`, `node`, `session` narrow it.
 
     `next_before` is what to ask with for the page after; null on the last one.
     """
-    limit = _number(request, "limit", LIMIT_DEFAULT, LIMIT_MAX)
+    limit = LIMIT.need(request)
     rows = LockEvent.objects.order_by("-id")
-    if "before" in request.GET:
-        rows = rows.filter(id__lt=_number(request, "before", 0, 10**ID_DIGITS_MAX))
-    if key := request.GET.get("key", ""):
-        rows = rows.filter(position=position_of(_key(key)), key=key)
-    if kind := request.GET.get("kind", ""):
-        if kind not in set(EventKind):
-            raise _invalid(f"There is no kind {kind[:40]!r}: choose one of {', '.join(EventKind)}.")
+    if (before := BEFORE.read(request)) is not None:
+        rows = rows.filter(id__lt=before)
+    if key := KEY.read(request):
+        rows = rows.filter(position=position_of(key), key=key)
+    if kind := KIND.read(request):
         rows = rows.filter(kind=kind)
-    if node := request.GET.get("node", ""):
+    if node := NODE.read(request):
         rows = rows.filter(source=node)
-    if session := request.GET.get("session", ""):
+    if session := SESSION.read(request):
         rows = rows.filter(session=session)
     found = list(rows[: limit + 1])
     labels = picture.node_labels()
@@ -59,10 +76,10 @@ def events(request: HttpRequest) -> HttpResponse:
     )
 
 
-@json_view("GET")
+@json_view("GET", Operation("Who serves a key, and who holds it.", FOUND, (KEY_NEEDED,), problems=NO_ANSWER))
 def find(request: HttpRequest) -> HttpResponse:
     """Return who serves a key, by the newest view, and who holds it, by asking that node."""
-    key = _key(request.GET.get("key", ""))
+    key = KEY_NEEDED.read(request)
     primary, backup = _ring().owners(key)
     if primary is None:
         raise _no_ring()
@@ -70,17 +87,17 @@ def find(request: HttpRequest) -> HttpResponse:
     return answer({"primary": primary, "backup": backup, "owner": owner, "generation": picture.wide(generation)})
 
 
-@json_view("GET")
+@json_view("GET", Operation("What is on a key now.", ref("Key"), (KEY_NEEDED,), problems=NO_ANSWER))
 def key(request: HttpRequest) -> HttpResponse:
     """Return what the primary of a key decides now: holder, queue, ranges, who waits for them, and past migrations."""
-    wanted = _key(request.GET.get("key", ""))
+    wanted = KEY_NEEDED.read(request)
     primary = _ring().primary(wanted)
     if primary is None:
         raise _no_ring()
     return answer(inspecting.key_of(wanted, primary))
 
 
-@json_view("GET")
+@json_view("GET", Operation("The newest sessions and what they have.", ref("Sessions")))
 def sessions(request: HttpRequest) -> HttpResponse:
     """Return the newest sessions and what they have, added up over the nodes that answer."""
     del request
@@ -99,28 +116,3 @@ def _ring() -> HashRing:
 
 def _no_ring() -> Refusal:
     return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "No ring", "No node is up, so nobody serves this key.")
-
-
-def _key(key: str) -> str:
-    if not key:
-        raise _invalid("Say which key: ?key=NAME.")
-    try:
-        size = len(key.encode())
-    except UnicodeEncodeError:
-        raise _invalid("A key is UTF-8 text.") from None
-    if size > KEY_BYTES_MAX:
-        raise _invalid(f"A key has at most {KEY_BYTES_MAX:,} bytes; this one has {size:,}.")
-    return key
-
-
-def _number(request: HttpRequest, name: str, default: int, most: int) -> int:
-    text = request.GET.get(name, "")
-    if not text:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) <= ID_DIGITS_MAX and 1 <= int(text) <= most):
-        raise _invalid(f"{name} must be a whole number from 1 to {most:,}.")
-    return int(text)
-
-
-def _invalid(detail: str) -> Refusal:
-    return Refusal(HTTPStatus.BAD_REQUEST, "Invalid request", detail)

@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn
 from django.http import HttpRequest
 
 from dlmsite.dashboard.problems import Refusal
+from dlmsite.dashboard.shapes import Schema, maybe, obj, one_of
 from dlmsite.operations import holdrows, holds, rehearsal
 from dlmsite.operations.models import Hold
 from lockcore.wire.rehearsal_codec import Scope, Way
@@ -19,6 +20,18 @@ Asked = tuple[dict[str, object], str]
 
 SCOPES: Final = tuple(scope.value for scope in Scope if scope is not Scope.NOTHING)
 WAYS: Final = tuple(way.value for way in Way)
+
+SECONDS: Final = {"type": "number", "minimum": holds.SECONDS_MIN, "maximum": holds.SECONDS_MAX}
+HOLD_BODY: Final[Schema] = {
+    "type": "object",
+    "description": "Of pause and isolate; the others take nothing. Null seconds: until somebody ends it.",
+    "properties": {"seconds": maybe(SECONDS), "scope": one_of(*SCOPES), "way": one_of(*WAYS)},
+}
+REHEARSAL_BODY: Final = obj(
+    seconds={"type": "integer", "minimum": rehearsal.SECONDS_MIN, "maximum": rehearsal.SECONDS_MAX},
+    nodes={"type": "integer", "enum": list(rehearsal.NODES)},
+    seed={"type": "integer", "minimum": 0, "maximum": rehearsal.SEED_MAX},
+)
 
 
 def nothing(request: HttpRequest) -> Asked:

@@ -1,26 +1,34 @@
-"""What every JSON view has in common: methods, roles, and refusals instead of pages.
+"""What every JSON view has in common: methods, roles, parameters, and refusals instead of pages.
 
-Elsewhere: the views (api, actions).
+Elsewhere: the views (api, actions), who is known at all (dlmsite.access.door), what an Operation says (openapi).
 """
 
 from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
 
-from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 
 from dlmsite.access.roles import can_view
+from dlmsite.dashboard.openapi import Operation, describe
+from dlmsite.dashboard.parameters import check_names
 from dlmsite.dashboard.problems import Refusal
+from dlmsite.errors import too_large
 
 View = Callable[..., HttpResponse]
 
 
-def json_view(method: str) -> Callable[[View], View]:
-    """Serve `method` to people with a role; turn refusals and a failing database into problems."""
+def json_view(method: str, operation: Operation | None = None) -> Callable[[View], View]:
+    """Serve `method` to people with a role; turn refusals and a failing database into problems.
+
+    Args:
+        method: the one that it takes.
+        operation: what the API's document says of it, whose parameters are the only ones that are taken. A view below
+            /api/ has one.
+    """
 
     def decorate(view: View) -> View:
         @never_cache
@@ -28,17 +36,21 @@ def json_view(method: str) -> Callable[[View], View]:
         def checked(request: HttpRequest, *args: str, **kwargs: str) -> HttpResponse:
             try:
                 check(request, method)
+                if operation is not None:
+                    check_names(request, operation.parameters)
                 return view(request, *args, **kwargs)
             except Refusal as refusal:
-                return refusal.response()
+                response: HttpResponse = refusal.response()
+                if refusal.status is HTTPStatus.METHOD_NOT_ALLOWED:
+                    response["Allow"] = method
+                return response
             except RequestDataTooBig:
-                text = f"A request has at most {settings.DATA_UPLOAD_MAX_MEMORY_SIZE:,} bytes. Send less."
-                return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Too large", text).response()
+                return too_large()
             except DatabaseError:
                 text = "The journal cannot be used now. Is the disk full? The site's log says why. Try again."
                 return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "The journal is not available", text).response()
 
-        return checked
+        return describe(method, operation)(checked) if operation is not None else checked
 
     return decorate
 

@@ -1,11 +1,13 @@
-"""Refusals as application/problem+json (RFC 9457): what is wrong, and what to do.
+"""A refusal, raised by whoever finds out and answered by the gate: what is wrong, and what to do.
 
-Elsewhere: who refuses (api).
+Elsewhere: who refuses (api, actions, asked, parameters), how it looks on the wire (dlmsite.problems).
 """
 
 from http import HTTPStatus
 
 from django.http import JsonResponse
+
+from dlmsite.problems import problem
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not an error
@@ -19,5 +21,9 @@ class Refusal(Exception):  # noqa: N818 - an answer, not an error
 
     def response(self) -> JsonResponse:
         """Return the answer."""
-        body = {"title": self.title, "detail": self.detail, "status": int(self.status)}
-        return JsonResponse(body, status=self.status, content_type="application/problem+json")
+        return problem(self.status, self.title, self.detail)
+
+
+def invalid(detail: str) -> Refusal:
+    """Return the refusal of a request that cannot be understood."""
+    return Refusal(HTTPStatus.BAD_REQUEST, "Invalid request", detail)

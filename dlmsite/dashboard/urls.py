@@ -7,6 +7,7 @@ from dlmsite.dashboard import actions, api, views
 app_name = "dashboard"
 urlpatterns: list[URLPattern] = [
     path("", views.ring, name="ring"),
+    path("api/openapi.json", api.document, name="openapi"),
     path("api/snapshot/", api.snapshot, name="snapshot"),
     path("api/events/", api.events, name="events"),
     path("api/find/", api.find, name="find"),

@@ -1,6 +1,8 @@
 """Reading over HTTP."""
 
+import json
 from collections.abc import Callable
+from http import HTTPStatus
 from zlib import crc32
 
 import pytest
@@ -17,10 +19,12 @@ AsUser = Callable[[str], Client]
 
 
 def test_a_visitor_sees_nothing_but_the_way_in() -> None:
-    for path in ("/", "/api/snapshot/", "/api/events/", "/api/find/?key=k"):
+    assert Client().get("/")["Location"].startswith("/login/")
+    for path in ("/api/snapshot/", "/api/events/", "/api/find/?key=k", "/api/nothing/"):
         response = Client().get(path)
-        assert response.status_code == 302
-        assert response["Location"].startswith("/login/")
+        assert response.status_code == 401
+        assert response["WWW-Authenticate"].startswith("Bearer")
+        assert "manage.py token create" in response.json()["detail"]
 
 
 def test_somebody_without_a_role_is_told_so(as_user: AsUser) -> None:
@@ -121,8 +125,28 @@ def test_find_without_a_ring_or_a_key_is_explained(as_user: AsUser) -> None:
 def test_a_wrong_method_is_refused_as_a_problem(as_user: AsUser) -> None:
     response = as_user("eve").delete("/api/snapshot/")
     assert (response.status_code, response.json()["detail"]) == (405, "Use GET here.")
+    assert response["Allow"] == "GET"
 
 
-def test_a_refusal_has_the_three_parts_that_the_page_reads() -> None:
-    body = Refusal(409, "Not possible", "why").response()  # type: ignore[arg-type]
-    assert body.content == b'{"title": "Not possible", "detail": "why", "status": 409}'
+def test_a_refusal_has_the_parts_that_the_page_reads_and_a_type_for_programs() -> None:
+    response = Refusal(HTTPStatus.CONFLICT, "Not possible", "why").response()
+    assert response["Content-Type"] == "application/problem+json"
+    assert json.loads(response.content) == {
+        "type": "urn:problem-type:lockring:not-possible",
+        "title": "Not possible",
+        "status": 409,
+        "detail": "why",
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("limt=5", "There is no parameter 'limt' here. It takes limit, before, key, kind, node, session."),
+        ("limit=5&limit=6", "limit is there 2 times. Say it once."),
+    ],
+)
+def test_a_parameter_is_never_ignored(as_user: AsUser, query: str, told: str) -> None:
+    """A filter with a typing error would look like one that matched everything."""
+    response = as_user("eve").get(f"/api/events/?{query}")
+    assert (response.status_code, response.json()["detail"]) == (400, told)
