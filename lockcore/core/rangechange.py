@@ -11,6 +11,8 @@ Invariants
       from the lowest ticket.
   B7  A fair request passes no earlier waiter, and none passes a fair one, on
       bytes that it does not hold already.
+  B13  Nobody is granted whose session has lapsed (Gluster 3182). It keeps its
+      place until it is cleaned up after: a migration may still come.
 Elsewhere: which operation changes what (ranges, rangemigrate).
 """
 
@@ -193,7 +195,7 @@ class Change:
         while self._try:
             ticket = heappop(self._try)
             waiter = state.queue.get(ticket)
-            if waiter is None or ticket == last:
+            if waiter is None or ticket == last or state.graph.lapsed(waiter.owner):
                 continue
             last = ticket
             # The newest grant stands in the way of most: asking it first spares the search.

@@ -80,6 +80,7 @@ class RangeFile:
     """The ranges of one key at one node.
 
     `serving`, `tenure`: as of a Lease. `idle_ns`: since when it is empty.
+    `seen_to`: the last view in which its primary looked after it.
     `tallies`: what sessions hold here as digests count it, at some order.
     """
 
@@ -91,6 +92,7 @@ class RangeFile:
     serving: bool = False
     tenure: int = 0
     idle_ns: int = 0
+    seen_to: int = 0
     tallies: dict[SessionId, tuple[Order, int, int]] = field(default_factory=dict)
     answers: deque[FileAnswer] = field(default_factory=lambda: deque(maxlen=FILE_ANSWERS_KEPT))
     _log: deque[_Change] = field(default_factory=lambda: deque(maxlen=FILE_DELTAS_KEPT))

@@ -9,6 +9,8 @@ Invariants
   Y1  A step is answered, to its caller and to all whom it granted, when the
       pair has it.
   Y2  An operation that was answered is not carried out again.
+  Y3  Who comes to decide about a key looks after it: waits that have become
+      a circle, with those of keys that were another node's, are refused.
 Elsewhere: the rules (ranges), one key's state (rangefiles), sessions.
 """
 
@@ -43,7 +45,7 @@ from lockcore.core.ranges import RangeTable
 from lockcore.core.requests import Pending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from lockcore.core.messages import RangeOperation
     from lockcore.core.rangefiles import RangeFile
@@ -94,8 +96,13 @@ def _find_conflict(state: NodeState, request: Request, operation: FindConflict, 
     table = file.table if file is not None else RangeTable()  # an empty one knows what a wrong range is
     found = table.getlk(want)
     match found:
-        case rr.Conflict(row):
-            state.answer(request, RangeConflict(piece(state, row)))
+        case rr.Conflict() if state.desk.pending_count >= PENDING_MAX:
+            state.refuse(request, Code.OVERLOADED, FULL_TEXT)
+        case rr.Conflict(row) if file is not None:
+            _expect(state, file, request, RangeConflict(piece(state, row)))  # as of a lock (S6)
+            state.spread(file, urgent=True)
+            if state.config.durability == "async":
+                state.commit(file.key, file.order)
         case rr.Free():
             state.answer(request, RangeFree())
         case rr.Denied():
@@ -310,6 +317,10 @@ def _break_circles(state: NodeState, step: rr.Step) -> None:
     owners = [p.waiter.owner for p in step.pushes if isinstance(p.result, rr.Locked)]
     if isinstance(step.result, rr.Locked | rr.Acquired):
         owners.append(step.result.row.owner)
+    _unstick(state, owners)
+
+
+def _unstick(state: NodeState, owners: Iterable[rr.Owner]) -> None:
     for owner in owners:
         for _, waiter in state.graph.stuck(owner):
             _refuse_wait(state, waiter)
@@ -331,6 +342,14 @@ def _set_alarm(state: NodeState, file: RangeFile) -> None:
         state.set_alarm(file.key, at_ns)
 
 
+def begin(state: NodeState, file: RangeFile) -> None:
+    """Look after a key that this node has come to decide about, once in each view (Y3)."""
+    if file.seen_to < state.view_number and file.serving and state.decides(file.position):
+        file.seen_to = state.view_number
+        look(state, file)
+        _unstick(state, dict.fromkeys(waiter.owner for waiter in file.table.waiters()))
+
+
 def look(state: NodeState, file: RangeFile) -> None:
     """Drop what belongs to sessions that are gone, and waits whose time is up, where this node decides."""
     if not file.serving or not state.decides(file.position):
@@ -350,7 +369,9 @@ def look(state: NodeState, file: RangeFile) -> None:
 
 def _do(state: NodeState, file: RangeFile, operation: Callable[[], rr.Step]) -> None:
     before = {w.ticket: w for w in file.table.waiters()}
-    carry(state, file, operation(), before)
+    step = operation()
+    carry(state, file, step, before)
+    _break_circles(state, step)
 
 
 def holdings(state: NodeState, session: Session) -> Holdings:

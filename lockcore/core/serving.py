@@ -15,6 +15,9 @@ Invariants
       came first may be an old copy, and would outrank the newest afterwards.
   S5  An unlock that a handover caught is acknowledged when the new primary
       and its backup know of it: no copy of the lock is promoted after that.
+  S6  Who holds a lock is said when the backup, in the same view, knows the
+      same: a node that was put out, and has not heard of it, would name
+      somebody who has released it elsewhere meanwhile.
 Elsewhere: lease rules (leases), who is complete (handover), locks of
 sessions (queueing), sessions (keeping).
 """
@@ -231,13 +234,21 @@ def _find(state: NodeState, request: Request, operation: FindOwner, lease: Lease
             state.desk.look(request)
     elif lease is not None and live and (ready or lease.serving):
         remaining_ms = (lease.ends_ns - now_ns) // NS_PER_MS
-        state.answer(request, OwnerIs(lease.owner, lease.generation, remaining_ms))
+        _confirm(state, request, lease, OwnerIs(lease.owner, lease.generation, remaining_ms))
     elif not ready:
         _park(state, request)
     elif state.handover.in_grace(position, now_ns):
         state.refuse(request, Code.RECOVERING, RECOVERY_TEXT)
     else:
         state.refuse(request, Code.NOT_FOUND, "lock not found")
+
+
+def _confirm(state: NodeState, request: Request, lease: Lease, result: OwnerIs) -> None:
+    """Answer when the pair says the same (S6)."""
+    if state.desk.pending_count >= PENDING_MAX:
+        state.refuse(request, Code.OVERLOADED, "too many requests wait for the backup; retry")
+    else:
+        state.mutate(lease, request, result, None)
 
 
 def _acquire(state: NodeState, request: Request, lease: Lease | None) -> None:

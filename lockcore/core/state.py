@@ -37,6 +37,7 @@ from lockcore.core.messages import (
     Reply,
     Result,
     SendPeer,
+    SessionId,
 )
 from lockcore.core.outbox import Part, PeerLink
 from lockcore.core.rangefiles import FileTable, RangeFile, is_file, place_of
@@ -49,7 +50,8 @@ from lockcore.core.wipes import Wipes
 
 if TYPE_CHECKING:
     from lockcore.core.config import NodeConfig
-    from lockcore.core.messages import LeaseRecord, SessionId
+    from lockcore.core.messages import LeaseRecord
+    from lockcore.core.rangerecords import Owner
     from lockcore.core.sessions import Session
     from lockcore.core.view import MemberId, View
 
@@ -111,7 +113,7 @@ class NodeState:
     def new(cls, me: MemberId, secret: bytes, config: NodeConfig) -> NodeState:
         """Return a node that knows nothing."""
         table = LeaseTable(TokenMint(secret))
-        return cls(
+        state = cls(
             me=me,
             config=config,
             table=table,
@@ -120,6 +122,8 @@ class NodeState:
             lease=NodeLease(config.node_lease_ms, config.heartbeat_ms),
             mint=SessionMint(secret),
         )
+        state.graph.lapsed = state.lapsed
+        return state
 
     @property
     def sessions(self) -> SessionTable:
@@ -160,6 +164,11 @@ class NodeState:
             self.files.drop(key)
         else:
             self.table.drop(key)
+
+    def lapsed(self, owner: Owner) -> bool:
+        """Say whether an owner's session may not act any more."""
+        session = self.sessions.get(SessionId(owner.session, owner.incarnation))
+        return session is None or not session.alive(self.now.boot_ns)
 
     def begin_serving(self, item: Lease | RangeFile) -> None:
         """Act as an item's primary from this view on."""

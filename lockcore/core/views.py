@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lockcore.core import keeping, queueing
+from lockcore.core import keeping, queueing, ranging
 from lockcore.core.events import EventKind
 from lockcore.core.limits import AWAY_MS_MAX, NS_PER_MS
 from lockcore.core.messages import Code
@@ -188,8 +188,8 @@ def promote_ready(state: NodeState) -> None:
         if lease.live(state.now.boot_ns):
             state.emit(EventKind.PROMOTED, lease, _former_primary(state, lease))
         state.spread(lease)
-        if isinstance(lease, RangeFile):
-            queueing.revive(state, lease.key)
+    for file in state.files:
+        ranging.begin(state, file)
     for lease in list(state.table.with_sessions()):
         queueing.revive(state, lease.key)
     queueing.sweep(state)

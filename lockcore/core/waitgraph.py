@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 from lockcore.core.rangerecords import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from lockcore.core.rangerecords import Owner, Waiter
 
@@ -52,7 +52,8 @@ class WaitGraph:
     """The owners that wait or hold, of all tables that share it."""
 
     def __init__(self) -> None:
-        """Start empty."""
+        """Start empty. Set `lapsed` where owners belong to sessions: who has lapsed is granted nothing (B13)."""
+        self.lapsed: Callable[[Owner], bool] = lambda _owner: False
         self._waits: dict[Owner, dict[tuple[Table, int], Waiter]] = {}
         self._holds: dict[Owner, int] = {}
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from copy import copy
 from enum import Enum
 from itertools import count
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lockcore.core.region import Region
@@ -41,7 +42,7 @@ UNSEEN = frozenset(
         "config",
     }
 )
-SHARED = (Enum, View, HashRing, Region, TokenMint, SessionMint)
+SHARED = (FunctionType, Enum, View, HashRing, Region, TokenMint, SessionMint)
 
 
 def clone(thing: T) -> T:
@@ -68,6 +69,8 @@ def _clone(thing: Any, known: dict[int, Any]) -> Any:
         return known[id(thing)]
     if isinstance(thing, count):
         return copy(thing)
+    if kind is MethodType:
+        return MethodType(thing.__func__, _clone(thing.__self__, known))
     return _clone_mutable(thing, kind, known)
 
 
@@ -110,7 +113,7 @@ def _frozen(thing: Any, now_ns: int) -> Any:  # noqa: PLR0911 - a case for each 
         return thing.name
     if isinstance(thing, Region):
         return thing.intervals
-    if isinstance(thing, HashRing | TokenMint | count):
+    if isinstance(thing, HashRing | TokenMint | count | FunctionType | MethodType):
         return None
     if kind in (list, tuple):
         return tuple(_frozen(item, now_ns) for item in thing)

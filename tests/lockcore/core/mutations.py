@@ -233,6 +233,11 @@ def give_up_what_has_changed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(inbox, "_transfer_delivered", hasty)
 
 
+def name_whom_it_remembers(patch: pytest.MonkeyPatch) -> None:
+    """S6: a read without the pair."""
+    patch.setattr(serving, "_confirm", lambda state, request, _lease, result: state.answer(request, result))
+
+
 def never_ask_the_heir(patch: pytest.MonkeyPatch) -> None:
     """S5: what SeaweedFS's design and ours once did: the new primary alone knows."""
     patch.setattr(inbox, "_ask_heir", lambda *_: None)

@@ -8,14 +8,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lockcore.core import rangechange, rangemigrate, spantree, waitgraph
+from lockcore.core import rangechange, rangemigrate, ranging, spantree, waitgraph
 from lockcore.core.rangechange import Change, RangeState
 from lockcore.core.rangequeue import WaitQueue
 from lockcore.core.rangerecords import Acquired, Migrated
 from lockcore.core.rangerows import HeldRows
 from lockcore.core.ranges import RangeTable
 from lockcore.core.spantree import Node
-from tests.lockcore.core import test_ranges, test_ranges_migrate, test_ranges_waits, test_spantree
+from lockcore.core.state import NodeState
+from tests.lockcore.core import test_ranges, test_ranges_migrate, test_ranges_waits, test_ranging_roles, test_spantree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,6 +147,16 @@ def follow_one_chain(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(waitgraph._Search, "_known", lambda *_: False)
 
 
+def grant_to_the_dead(patch: pytest.MonkeyPatch) -> None:
+    """B13: as Gluster 3182 has it."""
+    patch.setattr(NodeState, "lapsed", lambda _self, _owner: False)
+
+
+def wait_to_be_asked(patch: pytest.MonkeyPatch) -> None:
+    """Y3: a primary that looks at a key when somebody asks it something."""
+    patch.setattr(ranging, "begin", lambda _state, _file: None)
+
+
 ROWS: tuple[tuple[str, Callable[[pytest.MonkeyPatch], None], Callable[..., Any]], ...] = (
     ("B1", never_balance, test_spantree.test_a_tree_that_grows_at_one_end_stays_low),
     ("B2", leave_neighbours_apart, test_ranges.test_touching_and_overlapping_rows_of_one_owner_and_kind_are_one_row),
@@ -162,6 +173,8 @@ ROWS: tuple[tuple[str, Callable[[pytest.MonkeyPatch], None], Callable[..., Any]]
     ("B9", leave_waiters_out, test_ranges_waits.test_a_replica_that_hears_of_each_change_is_equal),
     ("B10", move_by_unlock_and_lock, test_ranges_migrate.test_to_heal_by_setlk_after_the_clean_up_is_to_come_second),
     ("B11", call_everything_migrated, test_ranges_migrate.test_where_nothing_is_held_it_is_a_setlk_and_says_so),
+    ("B13", grant_to_the_dead, test_ranging_roles.test_nobody_is_granted_a_range_whose_session_has_lapsed),
+    ("Y3", wait_to_be_asked, test_ranging_roles.test_waits_that_a_failover_brings_together_in_a_circle_are_refused),
     ("D1", follow_one_chain, test_ranges_waits.test_a_circle_is_found_behind_any_of_those_in_the_way),
 )
 """An invariant, what takes it out, and the test that must fail then."""

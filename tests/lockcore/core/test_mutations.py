@@ -143,6 +143,7 @@ ROWS = (
         m.never_ask_the_heir,
         test_serving_waits.test_an_unlock_in_the_window_reaches_the_new_primary_as_a_tombstone,
     ),
+    Row("S6", m.name_whom_it_remembers, test_serving.test_who_holds_a_lock_is_said_when_the_backup_knows_the_same),
     Row("Q1", m.answer_twice, test_serving.test_a_request_is_answered_once),
     Row("Q2", m.park_without_bound, test_serving_waits.test_parking_is_bounded, ("a patch",)),
     Row("E1", m.tell_facts_after_replies, test_serving.test_a_fact_is_emitted_directly_before_the_reply_it_belongs_to),

@@ -11,6 +11,7 @@ import pytest
 
 from lockcore.core.events import EventKind
 from lockcore.core.messages import (
+    BatchStatus,
     Code,
     FindOwner,
     Forward,
@@ -19,6 +20,7 @@ from lockcore.core.messages import (
     Lock,
     Outcome,
     OwnerIs,
+    PeerAck,
     Released,
     Result,
     SendPeer,
@@ -147,6 +149,22 @@ def test_who_asks_for_the_owner_learns_owner_and_generation_and_never_the_token(
     assert isinstance(found, OwnerIs)
     assert (found.owner, found.generation) == ("ada", lease.generation)
     assert lease.token not in repr(found)
+
+
+def test_who_holds_a_lock_is_said_when_the_backup_knows_the_same() -> None:
+    """S6: found by simulation (seed 2029738): who had left, and was not told yet, named one who had released it."""
+    bench = Bench().settle()
+    key = bench.key("a:1", "b:2")
+    held(bench, key)
+    call = bench.call(FindOwner(key), timeout_ms=1_000)
+    assert call not in bench.answers
+    asked = bench.batches("b:2")[-1]
+    bench.hear(PeerAck(bench.peers["b:2"], bench.me, bench.number + 1, asked.lsn, BatchStatus.WRONG_VIEW))
+    bench.live(1_200)
+    assert refused(bench.answers.get(call)).code is Code.TIMEOUT
+    again = bench.call(FindOwner(key))
+    bench.take_in("b:2")
+    assert isinstance(bench.answers.get(again), OwnerIs)
 
 
 def test_an_expired_owner_counts_as_missing() -> None:
