@@ -42,6 +42,9 @@ WAITING_MAX: Final = 100
 MARK_BYTES: Final = 16
 
 _FIELDS: Final = ("source", "incarnation", "number", "kind", "key", "generation", "seq", "view")
+_EVIDENCE: Final = (
+    *_FIELDS, "position", "owner", "version", "peer", "detail", "ttl_ms", "renewals", "session", "place",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +235,7 @@ def _noted(fact: Fact) -> Noted:
 def _row_of(fact: Any) -> dict[str, Any]:
     """Return the event as it was recorded, or what is remembered of it where retention has removed it."""
     identity = {"source": fact.source, "incarnation": fact.incarnation, "number": fact.number}
-    row = LockEvent.objects.filter(**identity).values().first()
+    row = LockEvent.objects.filter(**identity).values("id", "wall_ns", *_EVIDENCE).first()
     return dict(row) if row else {"id": None, "wall_ns": 0, **{name: getattr(fact, name) for name in _FIELDS}}
 
 

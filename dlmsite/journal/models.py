@@ -7,13 +7,16 @@ Invariants
   J1  A LockEvent is written once: (source, incarnation, number) is unique, so a report that is repeated adds nothing.
   J2  Only the recorder of one process writes LockEvents, so their ids rise in the order in which they become visible.
   J3  No row holds a renew token.
+  J4  Every LockEvent that the recorder writes has its place in the chain; ids and places rise together.
 Elsewhere: who writes them (recorder, nodes, checking), how long they stay (retention), what operators asked for
-(operations).
+(operations), the chain (chain).
 """
 
 from typing import Any, Final
 
 from django.db import models
+
+from dlmsite.journal.indexes import HeadIndex
 
 # Beyond PostgreSQL's limit for an index entry: keys are looked up by their position, which is a number.
 KEY_CHARS_MAX: Final = 4096
@@ -81,6 +84,8 @@ class LockEvent(models.Model):
     ttl_ms = models.BigIntegerField(default=0)
     renewals = models.BigIntegerField(default=0)
     session = models.CharField(max_length=128, null=True)  # noqa: DJ001 - only rows that have one are in its index
+    place = models.BigIntegerField(null=True, help_text="in the chain, from 1; empty: recorded before there was one")
+    seal = models.BinaryField(null=True, help_text="hash of this row and of the seal before it")
 
     class Meta:
         """What the database sees to."""
@@ -97,10 +102,45 @@ class LockEvent(models.Model):
                 name="journal_event_session",
                 condition=models.Q(session__isnull=False),
             ),
+            models.Index(fields=["view", "id"], name="journal_event_view", condition=models.Q(view__gt=0)),
+            models.Index(fields=["version", "id"], name="journal_event_version", condition=models.Q(version__gt=0)),
+            HeadIndex(fields=["key"], name="journal_event_key_head"),
+            HeadIndex(fields=["owner"], name="journal_event_owner_head"),
         )
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key}".strip()
+
+
+class Chain(models.Model):
+    """The one row that says where the chain of LockEvents begins and ends. Absent: nothing was chained yet.
+
+    The first row that is left is sealed upon `anchor_seal`, for retention removes the oldest.
+    """
+
+    head_place = models.BigIntegerField(default=0)
+    head_seal = models.BinaryField(help_text="of the newest row")
+    head_id = models.BigIntegerField(default=0, help_text="id of the newest row")
+    anchor_place = models.BigIntegerField(default=0, help_text="of the newest row that retention removed")
+    anchor_seal = models.BinaryField()
+    unsealed_through_id = models.BigIntegerField(default=0, help_text="rows up to this id are older than the chain")
+
+    def __str__(self) -> str:
+        return f"chain of {self.head_place}"
+
+
+class EventSpan(models.Model):
+    """Which wall-clock times the events of one block of ids have, so that a time range is a range of ids.
+
+    Ids rise as rows are recorded, times only nearly so: a node that was cut off tells later.
+    """
+
+    block = models.BigIntegerField(primary_key=True, help_text="id of an event // SPAN_ROWS")
+    min_ns = models.BigIntegerField()
+    max_ns = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"block {self.block}"
 
 
 class HeldLock(models.Model):

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Max, Min
 
 from dlmsite.environment import EnvironmentProblem
+from dlmsite.journal.chain import before_prune
 from dlmsite.journal.models import Cursor, LockEvent, RefusedViews, RingVersion
 
 ROWS_DEFAULT: Final = 5_000_000
@@ -44,21 +46,39 @@ def limits() -> Limits:
 
 
 def prune(keep: Limits, now_ns: int) -> int:
-    """Remove at most STEP_ROWS events that are too many or too old, oldest first; return how many."""
+    """Remove at most STEP_ROWS events that are too many or too old, oldest first; return how many.
+
+    Only from the beginning, without a hole, because of the chain: a row that is not old yet keeps those behind it. A
+    row from the future (a clock was ahead) does not.
+    """
     ends = LockEvent.objects.aggregate(first=Min("id"), last=Max("id"))
     if ends["first"] is None:
         return 0
-    step = LockEvent.objects.filter(id__lt=ends["first"] + STEP_ROWS)
-    removed = 0
-    if keep.rows and ends["last"] - ends["first"] >= keep.rows:
-        removed, _ = step.filter(id__lte=ends["last"] - keep.rows).delete()
+    through = ends["last"] - keep.rows if keep.rows else 0
+    old = 0
     if keep.days:
         before_ns = now_ns - keep.days * NS_PER_DAY
-        oldest_ns = LockEvent.objects.order_by("id").values_list("wall_ns", flat=True).first()
-        if oldest_ns is not None and oldest_ns < before_ns:
-            removed += step.filter(wall_ns__lt=before_ns).delete()[0]
+        old = _last_old(before_ns, now_ns)
+        if old:
             _prune_others(before_ns)
+    through = min(max(through, old), ends["first"] + STEP_ROWS - 1)
+    if through < ends["first"]:
+        return 0
+    with transaction.atomic():
+        before_prune(through)
+        removed, _ = LockEvent.objects.filter(id__lte=through).delete()
     return removed
+
+
+def _last_old(before_ns: int, now_ns: int) -> int:
+    """Return the id of the last of the old rows that history begins with; 0 if the first one is not old."""
+    last = 0
+    for pk, wall_ns in LockEvent.objects.order_by("id").values_list("id", "wall_ns")[:STEP_ROWS]:
+        if wall_ns < before_ns:
+            last = pk
+        elif wall_ns <= now_ns:
+            break
+    return last
 
 
 def _prune_others(before_ns: int) -> None:

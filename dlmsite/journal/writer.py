@@ -6,8 +6,8 @@ PostgreSQL.
 
 Invariants
   W1  Memory (projection, cursors) changes only after the commit: a transaction that failed can be tried again.
-Elsewhere: what is new in a batch (intake), what is held (projection), refused views (refusals), when to write and what
-if it fails (recorder).
+Elsewhere: what is new in a batch (intake), rows of events and their seals (chain), what is held (projection), refused
+views (refusals), when to write and what if it fails (recorder).
 """
 
 import time
@@ -20,6 +20,7 @@ from zlib import crc32
 from django.db import connection, models, transaction
 from django.db.models import Max
 
+from dlmsite.journal.chain import append
 from dlmsite.journal.intake import Intake, gap, newest_ns, take_in
 from dlmsite.journal.models import Cursor, HeldLock, LockEvent
 from dlmsite.journal.projection import ENDING, FOREVER, Changes, Fact, Held, Life, Order, Projection
@@ -33,10 +34,6 @@ PARAMETERS_MAX: Final = 900
 CURSORS_KEPT: Final = 10_000
 DIGEST_BYTES: Final = 16
 
-_EVENT_COLUMNS: Final = (
-    "source", "incarnation", "number", "wall_ns", "kind", "key", "position", "owner", "generation", "seq", "view",
-    "version", "peer", "detail", "ttl_ms", "renewals", "session",
-)  # fmt: skip
 _HELD_COLUMNS: Final = (
     "digest", "key", "node", "incarnation", "owner", "generation", "seq", "order_ns", "since_ns", "ttl_ms",
     "session",
@@ -124,7 +121,7 @@ class JournalWriter:
         projection = self.projection
         changes = projection.fold(fresh, _endings(projection.suspects(fresh)))
         with transaction.atomic():
-            _insert_events([*fillers, *fresh])
+            append([_event_row(fact) for fact in [*fillers, *fresh]], doubtful=len(fillers))
             _write_held(changes)
             write_refused(count_refused(fresh))
             _write_cursors(cursors, self._clock_ns())
@@ -150,13 +147,8 @@ def _ignore(facts: list[Fact]) -> None:
     del facts
 
 
-def _insert_events(facts: Iterable[Fact]) -> None:
-    rows = [_event_row(fact) for fact in facts]
-    if rows:
-        _many(f"{_insert(LockEvent, _EVENT_COLUMNS)} ON CONFLICT DO NOTHING", rows)
-
-
 def _event_row(fact: Fact) -> tuple[Any, ...]:
+    """Return the values of EVENT_COLUMNS."""
     told, event = fact.told, fact.told.event
     position = _position(event.key) if event.key else None
     return (
