@@ -15,6 +15,8 @@ from django.http import HttpRequest, JsonResponse
 from django.utils.text import slugify
 
 API: Final = "/api/"
+METRICS: Final = "/metrics"
+PROBES: Final = frozenset({METRICS, "/healthz", "/readyz"})
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:problem-type:lockring:"
 """A name, not an address: it is the same wherever the site runs."""
@@ -22,7 +24,7 @@ TYPE_PREFIX: Final = "urn:problem-type:lockring:"
 
 def is_api(request: HttpRequest) -> bool:
     """Say whether a program asks, or a page's module: one that wants no page as an answer."""
-    return request.path.startswith(API)
+    return request.path.startswith(API) or request.path in PROBES
 
 
 def problem(

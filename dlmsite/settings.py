@@ -3,7 +3,8 @@
 Invariants
   S1  Reading the settings touches no file: the secret key and the data folder are made at first need.
   S2  Nothing is loaded from another origin, nothing is framed, nothing inline runs without the response's nonce.
-  S3  A visitor who has not logged in gets the login page and its style sheet, nothing else.
+  S3  A visitor who has not logged in gets the login page and its style sheet, whether the site is alive and ready, and
+      nothing else.
 Elsewhere: what the variables may be (dlmsite.environment), D3's modules (dlmsite.vendor), who may act
 (dlmsite.access.roles).
 """
@@ -48,6 +49,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "dlmsite.dashboard.measured.Measured",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -17,9 +17,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
 
 from dlmsite.access import pace, throttle, tokens
-from dlmsite.problems import is_api, problem
+from dlmsite.problems import API, METRICS, problem
 
-METRICS: Final = "/metrics"
 CHALLENGE: Final = 'Bearer realm="lockring"'
 MAKE_ONE: Final = "`manage.py token create NAME --scope read` makes one where Lockring runs."
 
@@ -42,7 +41,7 @@ class ApiDoor(MiddlewareMixin):
 
 def is_guarded(request: HttpRequest) -> bool:
     """Say whether programs come here."""
-    return is_api(request) or request.path == METRICS
+    return request.path.startswith(API) or request.path == METRICS
 
 
 def refusal_of(request: HttpRequest) -> HttpResponse | None:

@@ -2,11 +2,14 @@
 
 from django.urls import URLPattern, path
 
-from dlmsite.dashboard import actions, api, views
+from dlmsite.dashboard import actions, api, health, metrics, views
 
 app_name = "dashboard"
 urlpatterns: list[URLPattern] = [
     path("", views.ring, name="ring"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("api/openapi.json", api.document, name="openapi"),
     path("api/snapshot/", api.snapshot, name="snapshot"),
     path("api/events/", api.events, name="events"),
