@@ -8,8 +8,8 @@ Invariants
   J2  Only the recorder of one process writes LockEvents, so their ids rise in the order in which they become visible.
   J3  No row holds a renew token.
   J4  Every LockEvent that the recorder writes has its place in the chain; ids and places rise together.
-Elsewhere: who writes them (recorder, nodes, checking), how long they stay (retention), what operators asked for
-(operations), the chain (chain).
+Elsewhere: who writes them (recorder, nodes, checking, momentframes, momentnodes), how long they stay (retention), what
+operators asked for (operations), the chain (chain).
 """
 
 from typing import Any, Final
@@ -32,7 +32,7 @@ class RingVersion(models.Model):
     version = models.BigIntegerField()
     previous = models.BigIntegerField(default=0)
     members: Any = models.JSONField(default=list)
-    at_ns = models.BigIntegerField(help_text="wall clock, when it was published")
+    at_ns = models.BigIntegerField(db_index=True, help_text="wall clock, when it was published")
     settled_at_ns = models.BigIntegerField(null=True, help_text="wall clock; empty while members still lack something")
 
     def __str__(self) -> str:
@@ -268,3 +268,46 @@ class Violation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rule}: {self.text}"
+
+
+class Frame(models.Model):
+    """The held locks as they were after the event `through_id`: a moment is told again from the nearest one before it.
+
+    Its locks are in its parts, which may be written later, so that a large one stops nobody; until then it is not
+    `whole`, and not used.
+    """
+
+    through_id = models.BigIntegerField(db_index=True, help_text="the newest event in it; 0 if there was none")
+    at_ns = models.BigIntegerField(db_index=True, help_text="wall clock; what is in it happened until then")
+    held = models.IntegerField()
+    cursors: Any = models.JSONField(default=list, help_text="[source, incarnation, number] of lives that told lately")
+    whole = models.BooleanField(default=False)
+
+    def __str__(self) -> str:
+        return f"{self.held} locks after event {self.through_id}"
+
+
+class FramePart(models.Model):
+    """Some of a frame's locks, compressed."""
+
+    frame = models.ForeignKey(Frame, models.CASCADE, db_index=False, related_name="parts")
+    number = models.IntegerField()
+    blob = models.BinaryField()
+
+    class Meta:
+        """What the database sees to."""
+
+        constraints = (models.UniqueConstraint(fields=["frame", "number"], name="journal_frame_part_once"),)
+
+    def __str__(self) -> str:
+        return f"part {self.number} of frame {self.frame_id}"
+
+
+class NodesSeen(models.Model):
+    """All nodes as they were seen at one time, compressed; written when something about them has changed."""
+
+    at_ns = models.BigIntegerField(db_index=True, help_text="wall clock")
+    blob = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"nodes at {self.at_ns}"

@@ -16,6 +16,7 @@ from typing import Any, Final
 from django.db import connection, transaction
 
 from dlmsite.journal.models import MasterSight, Node, RingVersion
+from dlmsite.journal.momentnodes import Sights
 
 STATES: Final = frozenset(
     {
@@ -54,10 +55,11 @@ class NodeSample:
 
 
 class NodeBook:
-    """Keeps the Node rows; remembers the last sample of each for its rate."""
+    """Keeps the Node rows, and their past (momentnodes); remembers the last sample of each for its rate."""
 
     def __init__(self) -> None:
         self._counted: dict[str, tuple[int, int, int]] = {}  # label -> (incarnation, operations, at_ns)
+        self._sights = Sights()
 
     def write(self, samples: Sequence[NodeSample], now_ns: int) -> None:
         """Write what was seen; nodes that are not among the samples become unknown (N2)."""
@@ -72,6 +74,7 @@ class NodeBook:
                 else:
                     _forget(row, now_ns)
             _update(rows.values())
+            self._sights.note(rows.values(), now_ns)
 
     def _fill(self, row: Node, sample: NodeSample, now_ns: int) -> None:
         row.address = sample.address

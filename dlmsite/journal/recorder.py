@@ -179,6 +179,14 @@ class Recorder:
                 done.set_result(None)
         self.hint()
         await self.run(self._check.run)  # after the acknowledgements: nobody waits for it
+        await self.run(self._write_part)
+
+    def _write_part(self) -> None:
+        """Write some of a frame that is under way; what fails is tried again the next time."""
+        try:
+            self._writer.frames.step()
+        except (DatabaseError, OSError) as error:
+            log.debug("no part of a frame: %s", error)
 
     def _write_or_split(self, batches: list[EventBatch]) -> Written:
         """Write all, or find the batch that is in the way and put a gap in its place."""
@@ -252,6 +260,7 @@ class Recorder:
         if not Pulse.objects.filter(pk=1).update(**values):
             Pulse.objects.create(pk=1, **values)
         self._check.note()
+        self._write_part()
         return retention.prune(keep, self._clock_ns())
 
 

@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import Max, Min
 
 from dlmsite.environment import EnvironmentProblem
+from dlmsite.journal import momentframes, momentnodes
 from dlmsite.journal.chain import before_prune
 from dlmsite.journal.models import Cursor, LockEvent, RefusedViews, RingVersion
 
@@ -23,6 +24,8 @@ ROWS_DEFAULT: Final = 5_000_000
 DAYS_DEFAULT: Final = 30
 STEP_ROWS: Final = 2_000
 """Takes some ten milliseconds, during which events wait."""
+MOMENTS_STEP: Final = 50
+"""Frames, and sights of nodes: more than are made while a step's events are."""
 PAUSE_S: Final = 0.2
 """Between full steps: 10,000 rows a second, twice what the recorder takes in."""
 NS_PER_DAY: Final = 86_400 * 1_000_000_000
@@ -67,7 +70,16 @@ def prune(keep: Limits, now_ns: int) -> int:
     with transaction.atomic():
         before_prune(through)
         removed, _ = LockEvent.objects.filter(id__lte=through).delete()
+        _prune_moments()
     return removed
+
+
+def _prune_moments() -> None:
+    """Nothing can be told again from before the oldest event."""
+    oldest = LockEvent.objects.order_by("id").values_list("id", "wall_ns").first()
+    if oldest is not None:
+        momentframes.prune(oldest[0], MOMENTS_STEP)
+        momentnodes.prune(oldest[1], MOMENTS_STEP)
 
 
 def _last_old(before_ns: int, now_ns: int) -> int:

@@ -5,9 +5,9 @@ Synchronous, and used by one thread only, whose database connection it uses. Sta
 PostgreSQL.
 
 Invariants
-  W1  Memory (projection, cursors) changes only after the commit: a transaction that failed can be tried again.
-Elsewhere: what is new in a batch (intake), rows of events and their seals (chain), what is held (projection), refused
-views (refusals), when to write and what if it fails (recorder).
+  W1  Memory (projection, cursors, frames) changes only after the commit: a transaction that failed can be tried again.
+Elsewhere: what is new in a batch (intake), rows of events and their seals (chain), what is held (projection), frames of
+it for time travel (momentframes), refused views (refusals), when to write and what if it fails (recorder).
 """
 
 import time
@@ -23,6 +23,7 @@ from django.db.models import Max
 from dlmsite.journal.chain import append
 from dlmsite.journal.intake import Intake, gap, newest_ns, take_in
 from dlmsite.journal.models import Cursor, HeldLock, LockEvent
+from dlmsite.journal.momentframes import Frames
 from dlmsite.journal.projection import ENDING, FOREVER, Changes, Fact, Held, Life, Order, Projection
 from dlmsite.journal.refusals import count_refused, write_refused
 from lockcore.core.events import EventBatch, EventKind
@@ -64,6 +65,7 @@ class JournalWriter:
         self._clock_ns = clock_ns
         self._cursors: dict[Life, int] = {}
         self._projection: Projection | None = None
+        self.frames = Frames(clock_ns)
         self.on_commit: Callable[[list[Fact]], None] = _ignore
         """Told what is recorded for the first time, each time after the commit."""
 
@@ -110,23 +112,34 @@ class JournalWriter:
             with transaction.atomic():
                 _write_held(changes)
             self.projection.commit(changes, self._clock_ns())
+            self._frame_now()
         return len(changes.held)
 
     def drop_all_held(self) -> None:
         """The cluster was closed: nobody serves anything."""
         HeldLock.objects.all().delete()
         self._projection = None
+        self._frame_now()
+
+    def _frame_now(self) -> None:
+        """What is held has changed, and no event says so."""
+        self.frames.force()
+        with transaction.atomic():
+            begun = self.frames.begin(self.projection.held, self._cursors.items())
+        self.frames.began(begun, ())
 
     def _commit(self, fresh: list[Fact], fillers: list[Fact], cursors: dict[Life, int]) -> None:
         projection = self.projection
-        changes = projection.fold(fresh, _endings(projection.suspects(fresh)))
+        changes = projection.fold(fresh, endings_of(projection.suspects(fresh)))
         with transaction.atomic():
+            begun = self.frames.begin(projection.held, self._cursors.items())
             append([_event_row(fact) for fact in [*fillers, *fresh]], doubtful=len(fillers))
             _write_held(changes)
             write_refused(count_refused(fresh))
             _write_cursors(cursors, self._clock_ns())
         projection.commit(changes, self._clock_ns())
         self._keep_cursors(cursors)
+        self.frames.began(begun, fresh)
         self.on_commit(fresh)
 
     def _cursor(self, life: Life) -> int:
@@ -184,14 +197,19 @@ def _write_cursors(cursors: dict[Life, int], now_ns: int) -> None:
     )
 
 
-def _endings(suspects: dict[str, int]) -> dict[str, Order]:
-    """Return the last ending of each suspect that has one in the rows, in the generation it claims or a later one."""
+def endings_of(suspects: dict[str, int], ids: tuple[int, int] | None = None) -> dict[str, Order]:
+    """Return the last ending of each suspect that has one in the rows, in the generation it claims or a later one.
+
+    Args:
+        suspects: keys, with the generation that an event claims is held.
+        ids: look at rows from the first to the second only; None: at all.
+    """
     found: dict[str, Order] = {}
     positions = sorted({_position(key) for key in suspects})
     for some in chunks(positions, PARAMETERS_MAX):
         rows = (
             LockEvent.objects.filter(position__in=some, kind__in=[kind.value for kind in ENDING])
-            .filter(generation__gte=min(suspects.values()))
+            .filter(generation__gte=min(suspects.values()), **({"id__range": ids} if ids else {}))
             .values("key", "kind", "generation")
             .annotate(seq_max=Max("seq"), wall_ns_max=Max("wall_ns"))
         )
