@@ -38,7 +38,7 @@ from lockcore.core.messages import (
 )
 from lockcore.core.outbox import Delivered, Part, Told
 from lockcore.core.rangefiles import id_of
-from lockcore.core.requests import Request
+from lockcore.core.requests import Pending, Request
 from lockcore.core.ring import position_of
 from lockcore.core.serving import begin, handle, pass_on
 from lockcore.core.state import with_moved_to
@@ -132,6 +132,8 @@ def _take_replica(state: NodeState, batch: PeerBatch, record: LeaseRecord) -> Ou
         return Outcome.STALE
     known = state.table.get(record.key)
     outcome = state.table.merge(record, state.now.boot_ns)
+    if outcome is Outcome.ACCEPTED:
+        _overtaken(state, record.key, (record.generation, record.seq), batch.sender.address)
     if outcome is Outcome.ACCEPTED and known is not None and known.serving:
         lease = state.table.get(record.key)
         if lease is not None:
@@ -151,7 +153,7 @@ def _take_transfer(state: NodeState, batch: PeerBatch, record: LeaseRecord) -> O
     served = known is not None and known.serving and known.live(state.now.boot_ns)
     outcome = state.table.merge(record, state.now.boot_ns)
     lease = state.table.get(record.key)
-    if outcome is Outcome.ACCEPTED and lease is not None and not lease.serving:
+    if outcome is Outcome.ACCEPTED and lease is not None and not lease.serving and _whole(state, record):
         state.begin_serving(lease)
         if not served and lease.live(state.now.boot_ns):
             state.emit(EventKind.TRANSFERRED, lease, batch.sender.address)
@@ -159,6 +161,11 @@ def _take_transfer(state: NodeState, batch: PeerBatch, record: LeaseRecord) -> O
     elif outcome is Outcome.STALE and not record.gone:
         _emit_stale(state, batch, record, "transfer")
     return outcome
+
+
+def _whole(state: NodeState, record: LeaseRecord) -> bool:
+    """Say whether a record may be served before all have handed over (S7)."""
+    return record.served or state.handover.ready(position_of(record.key))
 
 
 def _take_file(state: NodeState, batch: PeerBatch, record: FileRecord) -> Outcome:
@@ -226,7 +233,7 @@ def _transfer_delivered(state: NodeState, item: Delivered, peer: str) -> None:
         _ask_heir(state, item, peer)
         state.commit(item.key, item.order, moved_to=peer)
     else:
-        state.fail(item.key, item.order, Code.MOVED, MOVED_TEXT, moved_to=peer)
+        _overtaken(state, item.key, (item.order[0], item.order[1] + 1), peer)
     if lease is None or lease.order > item.order:
         return  # it changed since: spread() has queued the newer state
     if item.outcome is Outcome.STALE and state.me.address not in state.owners_at(lease.position):
@@ -252,15 +259,35 @@ def _ask_heir(state: NodeState, item: Delivered, peer: str) -> None:
         if pending.order > item.order or request is None:
             continue
         if isinstance(request.operation, Unlock | ClearRange) and _named(request.operation):
-            request.again, request.fact = True, pending.event
-            pending.request = pending.event = None
-            pass_on(state, request, peer)
+            _confirm(state, pending, request, peer)
         elif isinstance(request.operation, Lock | Move):
             pending.request = None
             if request.forwarded:
                 state.refuse(request, Code.MOVED, MOVED_TEXT, moved_to=peer)
             else:
                 pass_on(state, request, peer)
+
+
+def _confirm(state: NodeState, pending: Pending, request: Request, peer: str) -> None:
+    request.again, request.fact = True, pending.event
+    pending.request = pending.event = None
+    pass_on(state, request, peer)
+
+
+def _overtaken(state: NodeState, key: str, order: tuple[int, int], peer: str) -> None:
+    """Let the new primary answer what it went on without: it served before this node heard that it may.
+
+    Of the same grant it tells itself what became of it, and this node does not.
+    """
+    late = [pending for pending in state.desk.pending.get(key, []) if pending.order < order]
+    for pending in state.desk.settle(key, late[-1].order) if late else []:
+        if pending.order[0] == order[0]:
+            pending.event = None
+        request = pending.request
+        if request is not None and isinstance(request.operation, Unlock) and _named(request.operation):
+            _confirm(state, pending, request, peer)
+        elif request is not None:
+            state.refuse(request, Code.MOVED, MOVED_TEXT, moved_to=peer)
 
 
 def _named(operation: Unlock | ClearRange) -> bool:

@@ -119,6 +119,7 @@ class Lease:
             answers=self.answers,
             delay_ms=self.delay_ms,
             delay_ns=max(0, self.free_at_ns - now_ns),
+            served=self.serving,
         )
 
     def _counts_to_ns(self) -> int:

@@ -64,7 +64,7 @@ class LeaseRecord:
     `gone` marks a tombstone: released or expired, kept so that a late
     message cannot bring the lock back. `confirmed_seq` is the newest seq
     whose token the holder has shown. `delay_ns`: how long nobody gets the
-    lock yet.
+    lock yet. `served`: by the sender, as its primary; else this is a copy.
     """
 
     key: str
@@ -81,6 +81,7 @@ class LeaseRecord:
     answers: tuple[Answered, ...] = ()
     delay_ms: int = 0
     delay_ns: int = 0
+    served: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,9 @@ Invariants
   S6  Who holds a lock is said when the backup, in the same view, knows the
       same: a node that was put out, and has not heard of it, would name
       somebody who has released it elsewhere meanwhile.
+  S7  A new primary that does not know all yet serves what the old one
+      served, and no copy of another: a holder's token may be good for an old
+      copy too, and what came of it would outrank the queue it lacks.
 Elsewhere: lease rules (leases), who is complete (handover), locks of
 sessions (queueing), sessions (keeping).
 """
@@ -279,7 +282,7 @@ def _with_token(state: NodeState, request: Request, lease: Lease | None) -> None
     if known and lease is not None and shown is not None and lease.live(state.now.boot_ns):
         _apply(state, request, lease, shown)
         return
-    if known and lease is not None and shown is not None and lease.gone and request.again:
+    if known and lease is not None and request.again and _let_go(state, lease, token):
         state.mutate(lease, request, Released(), None)  # a handover caught it: the pair is to know (S5)
         return
     if not state.handover.ready(_position(request)):
@@ -308,6 +311,14 @@ def _apply(state: NodeState, request: Request, lease: Lease, shown_seq: int) -> 
         state.table.release(lease)
         state.mutate(lease, request, Released(), state.fact(EventKind.RELEASED, lease))
         queueing.advance(state, lease.key)
+
+
+def _let_go(state: NodeState, lease: Lease, token: str) -> bool:
+    """Say whether what a token stands for is released, or over: maybe somebody else holds the lock since."""
+    claims = state.table.mint.read(lease.key, token)
+    if claims is None:
+        return False
+    return claims.generation < lease.generation or (claims.generation == lease.generation and lease.gone)
 
 
 def _readmissible(state: NodeState, request: Request, lease: Lease | None, token: str) -> TokenClaims | None:

@@ -203,6 +203,7 @@ def _record(record: LeaseRecord) -> pb.LeaseRecord:
         answers=[_answered(answer) for answer in record.answers],
         delay_ms=record.delay_ms,
         delay_ns=record.delay_ns,
+        served=record.served,
     )
 
 
@@ -257,6 +258,7 @@ def _record_of(record: pb.LeaseRecord) -> LeaseRecord:
             answers=tuple(_answered_of(answer) for answer in record.answers),
             delay_ms=record.delay_ms,
             delay_ns=record.delay_ns,
+            served=record.served,
         )
     )
 

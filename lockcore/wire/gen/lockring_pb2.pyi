@@ -1766,6 +1766,7 @@ class LeaseRecord(_message.Message):
     ANSWERS_FIELD_NUMBER: _builtins.int
     DELAY_MS_FIELD_NUMBER: _builtins.int
     DELAY_NS_FIELD_NUMBER: _builtins.int
+    SERVED_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     token: _builtins.str
     owner: _builtins.str
@@ -1777,6 +1778,8 @@ class LeaseRecord(_message.Message):
     gone: _builtins.bool
     delay_ms: _builtins.int
     delay_ns: _builtins.int
+    served: _builtins.bool
+    """by the sender, as its primary; else this is a copy"""
     @_builtins.property
     def session(self) -> Global___SessionId: ...
     @_builtins.property
@@ -1800,10 +1803,11 @@ class LeaseRecord(_message.Message):
         answers: _abc.Iterable[Global___Answered] | None = ...,
         delay_ms: _builtins.int = ...,
         delay_ns: _builtins.int = ...,
+        served: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "confirmed_seq", b"confirmed_seq", "delay_ms", b"delay_ms", "delay_ns", b"delay_ns", "generation", b"generation", "gone", b"gone", "key", b"key", "owner", b"owner", "remaining_ns", b"remaining_ns", "seq", b"seq", "session", b"session", "token", b"token", "ttl_ms", b"ttl_ms", "waiters", b"waiters"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "confirmed_seq", b"confirmed_seq", "delay_ms", b"delay_ms", "delay_ns", b"delay_ns", "generation", b"generation", "gone", b"gone", "key", b"key", "owner", b"owner", "remaining_ns", b"remaining_ns", "seq", b"seq", "served", b"served", "session", b"session", "token", b"token", "ttl_ms", b"ttl_ms", "waiters", b"waiters"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

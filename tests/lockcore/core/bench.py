@@ -278,7 +278,7 @@ class Bench:
 def record(key: str, generation: int, seq: int = 1, *, gone: bool = False, remaining_ms: int = 5_000) -> LeaseRecord:
     """Return a lock of eve's as a peer would send it."""
     token = f"token of {generation}.{seq}"
-    return LeaseRecord(key, token, "eve", generation, seq, remaining_ms * NS_PER_MS, 5_000, gone=gone)
+    return LeaseRecord(key, token, "eve", generation, seq, remaining_ms * NS_PER_MS, 5_000, gone=gone, served=True)
 
 
 def granted(result: Result | None) -> Granted:

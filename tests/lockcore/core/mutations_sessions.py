@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lockcore.core import keeping, queueing, ranging, serving, sessions, views
+from lockcore.core import inbox, keeping, queueing, ranging, serving, sessions, views
 from lockcore.core.events import EventKind
 from lockcore.core.leases import LeaseTable
 from lockcore.core.messages import Code, Outcome
@@ -100,6 +100,11 @@ def grant_past_the_queue(patch: pytest.MonkeyPatch) -> None:
         return lease is None or not lease.live(state.now.boot_ns)
 
     patch.setattr(queueing, "free", free)
+
+
+def serve_any_copy(patch: pytest.MonkeyPatch) -> None:
+    """S7."""
+    patch.setattr(inbox, "_whole", lambda _state, _record: True)
 
 
 def change_old_copies(patch: pytest.MonkeyPatch) -> None:

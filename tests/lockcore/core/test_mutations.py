@@ -143,6 +143,7 @@ ROWS = (
         m.never_ask_the_heir,
         test_serving_waits.test_an_unlock_in_the_window_reaches_the_new_primary_as_a_tombstone,
     ),
+    Row("S7", ms.serve_any_copy, test_queueing_faults.test_a_new_primary_serves_no_copy_of_another_before_it_knows_all),
     Row("S6", m.name_whom_it_remembers, test_serving.test_who_holds_a_lock_is_said_when_the_backup_knows_the_same),
     Row("Q1", m.answer_twice, test_serving.test_a_request_is_answered_once),
     Row("Q2", m.park_without_bound, test_serving_waits.test_parking_is_bounded, ("a patch",)),

@@ -27,6 +27,7 @@ from lockcore.core.messages import (
     SessionRecord,
     SetRange,
     Unlock,
+    WaiterRecord,
 )
 from lockcore.core.rangerecords import Kind
 from lockcore.core.region import Region
@@ -167,6 +168,35 @@ def test_a_new_primary_changes_no_lock_for_a_session_before_it_knows_all() -> No
     assert lease.session.ref == new.ref
     assert [waiter.owner for waiter in lease.waiters] == ["ada"]
     assert call not in heir.answers
+
+
+def test_a_new_primary_serves_no_copy_of_another_before_it_knows_all() -> None:
+    """S7: eve's token is good for an old copy too; renewed on it, her lock would outrank the queue behind it."""
+    third = opened(Bench(peers=("b:2", "c:3")).settle(), "third")
+    heir = Bench("d:4", ("b:2", "c:3"))
+    heir.number = VIEW_1 + 1_000
+    heir.view()
+    heir.deliver(
+        PeerBatch(
+            heir.peers["c:3"], heir.me, heir.number, 1_000, sessions=(SessionRecord(third.ref, TTL_NS, TTL_MS, ""),)
+        )
+    )
+    key = heir.key("d:4")
+    token = TokenMint(SECRET).make(key, TokenClaims(VIEW_1 + 7, 3, 10**15, "eve"))
+    copy = replace(record(key, VIEW_1 + 7, 3), token=token, served=False)
+    place = WaiterRecord(third.ref, TTL_NS, 1, "third")
+    whole = replace(record(key, VIEW_1 + 7, 4), token=token, waiters=(place,))
+    heir.deliver(PeerBatch(heir.peers["c:3"], heir.me, heir.number, 1_001, transfers=(copy,)))
+    call = heir.call(Lock(key, 5_000, "eve", token))
+    assert call not in heir.answers
+    answer = heir.send("b:2", transfers=(whole,))
+    assert answer is not None
+    assert answer.transfers == (Outcome.ACCEPTED,)
+    heir.seal("b:2")
+    heir.deliver(PeerBatch(heir.peers["c:3"], heir.me, heir.number, 1_002, seal=BOTH_SEALS))
+    heir.take_in_all()
+    assert granted(heir.answers.get(call)).seq > 4
+    assert [waiter.owner for waiter in heir.lease(key).waiters] == ["third"]
 
 
 def test_a_queue_goes_on_when_the_grace_ends() -> None:

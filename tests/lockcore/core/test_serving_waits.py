@@ -20,6 +20,7 @@ from lockcore.core.messages import (
     ForwardReply,
     Granted,
     Lock,
+    Outcome,
     Released,
     SendPeer,
     Unlock,
@@ -28,7 +29,7 @@ from lockcore.core.region import EVERYWHERE
 from lockcore.core.ring import HashRing
 from lockcore.core.tokens import TokenClaims, TokenMint
 from lockcore.core.view import Grace, MemberId
-from tests.lockcore.core.bench import SECRET, Bench, granted, record, refused
+from tests.lockcore.core.bench import SECRET, VIEW_1, Bench, granted, record, refused
 
 C = MemberId("c:3", 1)
 
@@ -90,12 +91,13 @@ def test_every_other_waiting_place_is_bounded_too(bound: str, monkeypatch: pytes
 # --- the transfer window -----------------------------------------------------------------------
 
 
-def window() -> tuple[Bench, str, str]:
+def window(backup: str | None = None) -> tuple[Bench, str, str]:
     """Return a bench that holds a lock whose primary has just become somebody else."""
     bench = Bench().settle()
     bench.peers["c:3"] = C
     after = HashRing(["a:1", "b:2", "c:3"])
-    key = next(k for k in (bench.key("a:1", nth=i) for i in range(200)) if after.primary(k) == "c:3")
+    moving = (k for k in (bench.key("a:1", nth=i) for i in range(200)) if after.primary(k) == "c:3")
+    key = next(k for k in moving if backup in (None, after.backup(k)))
     token = granted(bench.acquire(key)).token
     bench.view()
     return bench, key, token
@@ -153,6 +155,36 @@ def test_an_unlock_that_the_new_primary_is_asked_for_is_told_of_when_it_answers_
     bench.answer_forward("c:3", Released())
     assert len(told(bench, EventKind.RELEASED)) == 1
     assert 0 not in bench.answers
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["released there too", "granted again there"])
+def test_an_unlock_that_the_new_primary_went_on_without_is_answered_by_it(again: bool) -> None:  # noqa: FBT001
+    """S5: found by simulation (seed 2108165): two nodes told of the release of one grant, one of them late."""
+    bench, key, token = window(backup="a:1")
+    call = bench.call(Unlock(key, token))
+    generation = bench.lease(key).generation + (VIEW_1 + 50 if again else 0)
+    newer = record(key, generation, bench.lease(key).seq + 100, gone=not again)
+    answer = bench.send("c:3", replicas=(newer,))
+    assert answer is not None
+    assert answer.replicas == (Outcome.ACCEPTED,)
+    assert call not in bench.answers
+    bench.answer_forward("c:3", Released())
+    assert bench.answers[call] == Released(moved_to="c:3")
+    assert len(told(bench, EventKind.RELEASED)) == (1 if again else 0)
+
+
+def test_who_asks_again_for_the_release_of_a_lock_that_has_another_holder_since_is_told_that_it_is_released() -> None:
+    """S5: the unlock was carried out before; it must not fail, nor touch the new holder's lock."""
+    bench = Bench().settle()
+    key = bench.key("a:1", "b:2")
+    token = granted(bench.acquire(key)).token
+    assert bench.ask(Unlock(key, token)) == Released()
+    new = granted(bench.acquire(key, "bob"))
+    bench.hear(Forward(bench.peers["b:2"], 1, Unlock(key, token), 5_000, may_park=True, again=True))
+    bench.take_in_all()
+    assert replies(bench) == [ForwardReply(bench.me, 1, Released())]
+    assert bench.lease(key).generation == new.generation
+    assert not bench.lease(key).gone
 
 
 def told(bench: Bench, kind: EventKind) -> list[Event]:
