@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from dlmsite.dashboard import actions, api, health, metrics, views
+from dlmsite.dashboard import actions, api, compare, health, metrics, moment, timeline, views
 
 app_name = "dashboard"
 urlpatterns: list[URLPattern] = [
@@ -16,6 +16,9 @@ urlpatterns: list[URLPattern] = [
     path("api/find/", api.find, name="find"),
     path("api/key/", api.key, name="key"),
     path("api/sessions/", api.sessions, name="sessions"),
+    path("api/moment/", moment.moment, name="moment"),
+    path("api/timeline/", timeline.timeline, name="timeline"),
+    path("api/compare/", compare.compare, name="compare"),
     path("api/nodes/", actions.add_node, name="add"),
     path("api/nodes/<str:label>/<str:what>/", actions.act_on_node, name="act"),
     path("api/rehearsal/", actions.rehearse, name="rehearse"),
