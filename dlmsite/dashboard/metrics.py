@@ -15,11 +15,12 @@ Elsewhere: counting requests (measured), who may (dlmsite.access.door).
 import time
 from collections import Counter as Tally
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from dlmsite.dashboard import picture
@@ -29,9 +30,12 @@ from dlmsite.dashboard.openapi import Operation
 from dlmsite.journal.models import Checking, MasterSight, Node, Pulse, Violation
 from dlmsite.journal.nodes import STATES
 from dlmsite.operations import requests
+from lockcore.core.timing import BUCKETS_US
 
 NS_PER_S: Final = 1e9
 MS_PER_S: Final = 1e3
+US_PER_S: Final = 1e6
+BOUNDS_S: Final = (*(f"{bound_us / US_PER_S:g}" for bound_us in BUCKETS_US), "+Inf")
 FRESH_NS: Final = 3_000_000_000
 """A look at a node that is older says nothing of now."""
 UP: Final = frozenset({"up", "acquiring", "leaving"})
@@ -91,6 +95,12 @@ def _of_nodes(rows: list[Node], now_ns: int) -> Iterator[Metric]:
     yield _gauge("waiting_requests", "Requests whose answer waits.", ((name, g["waiting"]) for name, g in told))
     yield _gauge("parked_requests", "Requests parked until state arrives.", ((name, g["parked"]) for name, g in told))
     yield _count("operations", "Lock operations since the node started.", ((name, g["operations"]) for name, g in told))
+    yield _times("operation_duration_seconds", "From request to answer, without waits for others.", "answered", told)
+    yield _times("replication_duration_seconds", "Until a peer had what a batch told it.", "replicated", told)
+    lags = (
+        (label, gauges["replication_lag_us"] / US_PER_S) for label, gauges in told if "replication_lag_us" in gauges
+    )
+    yield _gauge("replication_lag_seconds", "Since the oldest batch that no peer has yet left.", lags)
     yield _count("renewals", "Renewals since the node started.", ((name, g["renewals"]) for name, g in told))
 
 
@@ -137,6 +147,17 @@ def _gauge(name: str, says: str, values: Iterable[tuple[str, Any]], label: str =
     family = GaugeMetricFamily(f"lockring_{name}", says, labels=[label])
     for labelled, value in values:
         family.add_metric([labelled], float(value))
+    return family
+
+
+def _times(name: str, says: str, member: str, told: Iterable[tuple[str, Any]]) -> Metric:
+    """Return a histogram of what nodes have timed; who does not measure is absent (X1)."""
+    family = HistogramMetricFamily(f"lockring_{name}", says, labels=["node"])
+    for label, gauges in told:
+        timing = gauges.get(member) or {}
+        if counts := timing.get("counts"):
+            sums = zip(BOUNDS_S, accumulate(counts), strict=True)
+            family.add_metric([label], buckets=list(sums), sum_value=timing["total_us"] / US_PER_S)
     return family
 
 

@@ -8,13 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lockcore.core.timing import Timing
+
 if TYPE_CHECKING:
     from lockcore.core.view import MemberId, View
 
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
-    """What a node measures of itself."""
+    """What a node measures of itself.
+
+    `answered`: operations; `replicated`: batches, until a peer had them;
+    `replication_lag_us`: for how long the oldest that is under way has been.
+    """
 
     held_primary: int = 0
     held_backup: int = 0
@@ -24,6 +30,9 @@ class Gauges:
     waiting: int = 0
     acquiring: bool = False
     serving: bool = False
+    answered: Timing = field(default_factory=Timing)
+    replicated: Timing = field(default_factory=Timing)
+    replication_lag_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)

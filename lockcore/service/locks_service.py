@@ -254,7 +254,7 @@ def status_of_node(  # noqa: PLR0913 - a plain record of what only the process k
         master=master,
         master_connected=master_connected,
         durability=durability,
-        gauges=shell.core.gauges(moment),
+        gauges=shell.gauges(),
         handler_errors=shell.faults.count,
         events_unreported=events_unreported,
         events_unwritten=events_unwritten,

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -23,6 +24,8 @@ from lockcore.core.messages import (
     ClientCall,
     Code,
     Emit,
+    FromPeer,
+    Heartbeat,
     Instant,
     Leave,
     NodeEffect,
@@ -38,6 +41,7 @@ from lockcore.core.messages import (
     Tick,
 )
 from lockcore.service import clock
+from lockcore.service.meter import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -127,7 +131,8 @@ class NodeShell:
         self._peers = peers
         self._send_master = send_master
         self._stop = stop
-        self._calls: dict[int, Callable[[Result], None]] = {}
+        self._calls: dict[int, tuple[Callable[[Result], None], int | None]] = {}
+        self._meter = Meter()
         self._call_ids = count(1)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at_ns = 0
@@ -162,7 +167,7 @@ class NodeShell:
         Give it to `give`, with others if there are any. A timeout of 0 is the default one.
         """
         call_id = next(self._call_ids)
-        self._calls[call_id] = answer
+        self._calls[call_id] = (answer, self._meter.begin(operation))
         return ClientCall(call_id, operation, timeout_ms or REQUEST_TIMEOUT_MS, may_park, forwarded)
 
     def give(self, *inputs: NodeInput) -> None:
@@ -187,6 +192,10 @@ class NodeShell:
         self._note_changes()
         self._set_timer()
         return found
+
+    def gauges(self) -> Gauges:
+        """Return what the node measures of itself now."""
+        return self._meter.fill(self.core.gauges(clock.now()))
 
     def leave(self) -> None:
         """Begin to leave the ring."""
@@ -214,6 +223,8 @@ class NodeShell:
     # --- inside -----------------------------------------------------------------------
 
     def _step(self, given: NodeInput, *, more: bool = False) -> list[NodeEffect]:
+        if isinstance(given, FromPeer):
+            self._meter.heard(given.message)
         try:
             return self.core.step(given, clock.now(), more=more)
         except Exception as error:  # noqa: BLE001 - N2: whatever it is, the node serves on
@@ -239,11 +250,15 @@ class NodeShell:
     def _do(self, effect: NodeEffect) -> None:
         match effect:
             case Reply(call_id, result):
-                answer = self._calls.pop(call_id, None)
+                answer, began_ns = self._calls.pop(call_id, (None, None))
                 if answer is not None:
+                    self._meter.end(began_ns)
                     answer(result)
             case SendPeer(address, message):
+                self._meter.sent(address, message)
                 self._peers.send(address, message)
+            case SendMaster(Heartbeat() as beat):
+                self._send_master(replace(beat, gauges=self._meter.fill(beat.gauges)))
             case SendMaster(to_master):
                 self._send_master(to_master)
             case Stop(exit_code, text):
@@ -256,6 +271,7 @@ class NodeShell:
         if view is not None and view.number != self._view_number:
             self._view_number = view.number
             self._peers.retain(m.address for m in view.members)
+            self._meter.retain(m.address for m in view.members)
             _log.info("view %d: %d of %d members up", view.number, len(view.up), len(view.members))
             self._was_settled = False
             self._tell_view(view)

@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError, EncodeError, Message
 from lockcore.core.limits import ADDRESS_BYTES_MAX, MEMBERS_MAX
 from lockcore.core.messages import Gauges
 from lockcore.core.region import SPACE, Region
+from lockcore.core.timing import COUNTS, Timing
 from lockcore.core.view import Grace, Member, MemberId, View
 from lockcore.wire.errors import CodecError
 from lockcore.wire.gen import lockring_pb2 as pb
@@ -139,6 +140,9 @@ def gauges_message(gauges: Gauges) -> pb.Gauges:
         waiting=gauges.waiting,
         acquiring=gauges.acquiring,
         serving=gauges.serving,
+        answered=_timing_message(gauges.answered),
+        replicated=_timing_message(gauges.replicated),
+        replication_lag_us=gauges.replication_lag_us,
     )
 
 
@@ -153,4 +157,18 @@ def gauges_of(message: pb.Gauges) -> Gauges:
         waiting=message.waiting,
         acquiring=message.acquiring,
         serving=message.serving,
+        answered=_timing_of(message.answered),
+        replicated=_timing_of(message.replicated),
+        replication_lag_us=message.replication_lag_us,
     )
+
+
+def _timing_message(timing: Timing) -> pb.Timing:
+    return pb.Timing(counts=timing.counts, total_us=timing.total_us)
+
+
+def _timing_of(message: pb.Timing) -> Timing:
+    """Timing <- message; one with other bounds than ours counts as not measured."""
+    if len(message.counts) != COUNTS:
+        return Timing()
+    return Timing(tuple(message.counts), message.total_us)

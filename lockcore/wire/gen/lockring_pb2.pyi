@@ -2418,9 +2418,35 @@ class Isolation(_message.Message):
 Global___Isolation: _TypeAlias = Isolation  # noqa: Y015
 
 @_typing.final
-class Gauges(_message.Message):
-    """--- node and master -----------------------------------------------------------------"""
+class Timing(_message.Message):
+    """--- node and master -----------------------------------------------------------------
 
+    Counts by duration; the bounds are lockcore/core/timing.py's. Other bounds, another number of counts: not understood.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTS_FIELD_NUMBER: _builtins.int
+    TOTAL_US_FIELD_NUMBER: _builtins.int
+    total_us: _builtins.int
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def __init__(
+        self,
+        *,
+        counts: _abc.Iterable[_builtins.int] | None = ...,
+        total_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "total_us", b"total_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Timing: _TypeAlias = Timing  # noqa: Y015
+
+@_typing.final
+class Gauges(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     HELD_PRIMARY_FIELD_NUMBER: _builtins.int
@@ -2431,6 +2457,9 @@ class Gauges(_message.Message):
     WAITING_FIELD_NUMBER: _builtins.int
     ACQUIRING_FIELD_NUMBER: _builtins.int
     SERVING_FIELD_NUMBER: _builtins.int
+    ANSWERED_FIELD_NUMBER: _builtins.int
+    REPLICATED_FIELD_NUMBER: _builtins.int
+    REPLICATION_LAG_US_FIELD_NUMBER: _builtins.int
     held_primary: _builtins.int
     held_backup: _builtins.int
     operations: _builtins.int
@@ -2439,6 +2468,11 @@ class Gauges(_message.Message):
     waiting: _builtins.int
     acquiring: _builtins.bool
     serving: _builtins.bool
+    replication_lag_us: _builtins.int
+    @_builtins.property
+    def answered(self) -> Global___Timing: ...
+    @_builtins.property
+    def replicated(self) -> Global___Timing: ...
     def __init__(
         self,
         *,
@@ -2450,10 +2484,13 @@ class Gauges(_message.Message):
         waiting: _builtins.int = ...,
         acquiring: _builtins.bool = ...,
         serving: _builtins.bool = ...,
+        answered: Global___Timing | None = ...,
+        replicated: Global___Timing | None = ...,
+        replication_lag_us: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answered", b"answered", "replicated", b"replicated"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acquiring", b"acquiring", "held_backup", b"held_backup", "held_primary", b"held_primary", "operations", b"operations", "parked", b"parked", "renewals", b"renewals", "serving", b"serving", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acquiring", b"acquiring", "answered", b"answered", "held_backup", b"held_backup", "held_primary", b"held_primary", "operations", b"operations", "parked", b"parked", "renewals", b"renewals", "replicated", b"replicated", "replication_lag_us", b"replication_lag_us", "serving", b"serving", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,7 +1,10 @@
 """Alive, ready, and figures for Prometheus: nothing is told that was not measured."""
 
+import json
+import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
@@ -13,6 +16,7 @@ from dlmsite.access import tokens
 from dlmsite.access.tokens import Scope
 from dlmsite.dashboard import picture
 from dlmsite.journal.models import Checking, LockEvent, MasterSight, Node, Pulse
+from lockcore.core.timing import COUNTS
 from tests.dlmsite.dashboard.conftest import VIEW, add_events
 from tests.dlmsite.dashboard.test_openapi import check
 
@@ -20,7 +24,17 @@ pytestmark = pytest.mark.django_db
 
 AsUser = Callable[[str], Client]
 NS_PER_MS = 1_000_000
-GAUGES = {"held_primary": 3, "held_backup": 2, "operations": 70, "renewals": 9, "waiting": 1, "parked": 0}
+GAUGES = {
+    "held_primary": 3,
+    "held_backup": 2,
+    "operations": 70,
+    "renewals": 9,
+    "waiting": 1,
+    "parked": 0,
+    "answered": {"counts": [1, 2, *[0] * (COUNTS - 3), 4], "total_us": 2_500_000},
+    "replicated": {"counts": [], "total_us": 0},
+    "replication_lag_us": 1_500,
+}
 
 
 def measure(*, pulse_ms: float = 0, lag_ms: float = 12, master_ms: float = 0) -> None:
@@ -118,6 +132,11 @@ def test_metrics_tell_what_the_rows_say() -> None:
     assert found["lockring_nodes"]["up",] == 2
     assert found["lockring_held_locks"] == {("n1", "primary"): 3, ("n1", "backup"): 2}
     assert found["lockring_operations_total"] == {("n1",): 70}
+    assert found["lockring_operation_duration_seconds_bucket"]["0.0002", "n1"] == 3
+    assert found["lockring_operation_duration_seconds_bucket"]["+Inf", "n1"] == 7
+    assert found["lockring_operation_duration_seconds_sum"] == {("n1",): 2.5}
+    assert "lockring_replication_duration_seconds_bucket" not in found, "nobody measured it"
+    assert found["lockring_replication_lag_seconds"] == {("n1",): 0.0015}
     assert found["lockring_events_recorded_total"] == {(): ids[-1]}
     assert found["lockring_recorder_lag_seconds"] == {(): 0.012}
     assert found["lockring_view_members_down"] == {(): 1}
@@ -160,3 +179,18 @@ def test_times_of_requests_are_a_histogram_in_seconds() -> None:
     found = scrape()
     assert found["lockring_http_request_duration_seconds_count"]["healthz",] >= 1
     assert ("+Inf", "healthz") in found["lockring_http_request_duration_seconds_bucket"]
+
+
+@pytest.mark.usefixtures("cluster")
+def test_the_grafana_dashboard_asks_only_for_what_there_is() -> None:
+    """A panel of a metric that was renamed is empty, and looks like a quiet cluster."""
+    measure()
+    timed = {"replicated": GAUGES["answered"]}
+    Node.objects.filter(label="n1").update(gauges={**GAUGES, **timed})
+    Checking.objects.create(pk=1, at_ns=1, since_ns=1, remembers_since_ns=1)
+    Client().get("/healthz")
+    board = json.loads((Path(__file__).parents[3] / "docs/grafana/lockring.json").read_text())
+    asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    names = {name for expression in asked for name in re.findall(r"lockring_\w+", expression)}
+    assert len(names) > 15
+    assert names - set(scrape()) == set()

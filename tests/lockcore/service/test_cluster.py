@@ -152,6 +152,8 @@ async def test_status_tells_what_a_node_holds(three: Cluster) -> None:
     assert (status.state, status.gauges.held_primary, status.gauges.held_backup) == ("up", 1, 0)
     assert status.member == three.member("n1")
     assert (status.master, status.master_connected, status.durability) == (three.master_target, True, "backup")
+    assert (sum(status.gauges.answered.counts), status.gauges.replication_lag_us) == (1, 0)
+    assert sum(status.gauges.replicated.counts) >= 1
     backup = await three.status(three.backup(key))
     assert backup.gauges.held_backup == 1
 

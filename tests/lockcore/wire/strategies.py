@@ -68,6 +68,7 @@ from lockcore.core.messages import (
 )
 from lockcore.core.rangerecords import Errno, Kind
 from lockcore.core.region import Region
+from lockcore.core.timing import COUNTS, Timing
 from lockcore.core.view import Grace, Member, MemberId, View
 
 u64 = st.integers(0, 2**64 - 1)
@@ -76,7 +77,8 @@ text = st.text(max_size=20)
 keys = st.text(min_size=1, max_size=20)
 addresses = st.text(min_size=1, max_size=20)
 members = st.builds(MemberId, addresses, u64)
-gauges = st.builds(Gauges, u64, u64, u64, u64, u64, u64, st.booleans(), st.booleans())
+timings = st.just(Timing()) | st.builds(Timing, st.lists(u64, min_size=COUNTS, max_size=COUNTS).map(tuple), u64)
+gauges = st.builds(Gauges, u64, u64, u64, u64, u64, u64, st.booleans(), st.booleans(), timings, timings, u64)
 intervals = st.lists(st.tuples(st.integers(0, 2**31), st.integers(2**31 + 1, 2**32)), max_size=2)
 regions = intervals.map(Region.of)
 views = st.builds(
