@@ -55,8 +55,9 @@ from lockcore.core.messages import (
     Tick,
     ViewUpdate,
 )
+from lockcore.core.overdue import overdue
 from lockcore.core.requests import Request
-from lockcore.core.serving import begin, handle, overdue
+from lockcore.core.serving import begin, handle
 from lockcore.core.state import NodeState
 from lockcore.core.views import adopt, drop_surplus_copies, promote_ready, refuse_waiting
 
