@@ -9,10 +9,19 @@ from typing import Any, Final
 
 Schema = dict[str, Any]
 
+COMPONENTS: Final[Schema] = {}
+"""By name; filled below, and by modules that have shapes of their own."""
+
 
 def ref(name: str) -> Schema:
     """Return a reference to one of COMPONENTS."""
     return {"$ref": f"#/components/schemas/{name}"}
+
+
+def component(name: str, schema: Schema) -> Schema:
+    """Give a shape a name in the document, from whatever module makes it; return a reference to it."""
+    COMPONENTS[name] = schema
+    return ref(name)
 
 
 def obj(**members: Schema) -> Schema:
@@ -129,19 +138,21 @@ PROBLEM = obj(
     detail=told(TEXT, "what is wrong in this case, and what to do"),
 )  # fmt: skip
 
-COMPONENTS: Final[Schema] = {
-    "Action": ACTION,
-    "Event": EVENT,
-    "Hold": HOLD,
-    "Invariants": INVARIANTS,
-    "Key": KEY,
-    "Lock": LOCK,
-    "Member": MEMBER,
-    "Node": NODE,
-    "Problem": PROBLEM,
-    "Rehearsal": REHEARSAL,
-    "Sessions": SESSIONS,
-    "Snapshot": SNAPSHOT,
-    "View": VIEW,
-    "Violation": VIOLATION,
-}
+COMPONENTS.update(
+    {
+        "Action": ACTION,
+        "Event": EVENT,
+        "Hold": HOLD,
+        "Invariants": INVARIANTS,
+        "Key": KEY,
+        "Lock": LOCK,
+        "Member": MEMBER,
+        "Node": NODE,
+        "Problem": PROBLEM,
+        "Rehearsal": REHEARSAL,
+        "Sessions": SESSIONS,
+        "Snapshot": SNAPSHOT,
+        "View": VIEW,
+        "Violation": VIOLATION,
+    }
+)

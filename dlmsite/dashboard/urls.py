@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from dlmsite.dashboard import actions, api, compare, health, metrics, moment, timeline, views
+from dlmsite.dashboard import actions, api, compare, health, metrics, moment, series, timeline, views
 
 app_name = "dashboard"
 urlpatterns: list[URLPattern] = [
@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern] = [
     path("metrics", metrics.metrics, name="metrics"),
     path("api/openapi.json", api.document, name="openapi"),
     path("api/snapshot/", api.snapshot, name="snapshot"),
+    path("api/series/", series.series, name="series"),
     path("api/events/", api.events, name="events"),
     path("api/find/", api.find, name="find"),
     path("api/key/", api.key, name="key"),

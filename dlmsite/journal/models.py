@@ -311,3 +311,19 @@ class NodesSeen(models.Model):
 
     def __str__(self) -> str:
         return f"nodes at {self.at_ns}"
+
+
+class Sample(models.Model):
+    """How the nodes did in `step_s` seconds from `at_ns` on, compressed: what is measured, for charts."""
+
+    step_s = models.IntegerField()
+    at_ns = models.BigIntegerField(help_text="wall clock, a multiple of the step")
+    blob = models.BinaryField()
+
+    class Meta:
+        """What the database sees to."""
+
+        constraints = (models.UniqueConstraint(fields=["step_s", "at_ns"], name="journal_sample_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.step_s} s from {self.at_ns}"

@@ -17,6 +17,7 @@ from django.db import DatabaseError
 
 from dlmsite.journal.nodes import NodeBook, NodeSample, ViewSample, write_sight, write_view
 from dlmsite.journal.recorder import Recorder
+from dlmsite.journal.samples import SampleBook
 from dlmsite.operations.ports import Master
 from dlmsite.operations.supervisor import Seat, Supervisor
 from lockcore.core.limits import HEARTBEAT_MS
@@ -53,6 +54,7 @@ class Watch:
         self._supervisor = supervisor
         self._also = also
         self._book = NodeBook()
+        self._samples = SampleBook()
         self._wanted = asyncio.Event()
 
     def poke(self) -> None:
@@ -94,6 +96,7 @@ class Watch:
         self._book.write(samples, now_ns)
         write_sight(stabilising_ms, now_ns)
         self._also()
+        self._samples.note(samples, now_ns)
 
     async def _keep_house(self) -> None:
         view = self._master.view
