@@ -277,13 +277,12 @@ def _confirm(state: NodeState, pending: Pending, request: Request, peer: str) ->
 def _overtaken(state: NodeState, key: str, order: tuple[int, int], peer: str) -> None:
     """Let the new primary answer what it went on without: it served before this node heard that it may.
 
-    Of the same grant it tells itself what became of it, and this node does not.
+    What became of the lock it tells itself; that this node has released it
+    too may never have reached it.
     """
     late = [pending for pending in state.desk.pending.get(key, []) if pending.order < order]
     for pending in state.desk.settle(key, late[-1].order) if late else []:
-        if pending.order[0] == order[0]:
-            pending.event = None
-        request = pending.request
+        pending.event, request = None, pending.request
         if request is not None and isinstance(request.operation, Unlock) and _named(request.operation):
             _confirm(state, pending, request, peer)
         elif request is not None:

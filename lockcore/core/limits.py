@@ -62,6 +62,10 @@ SESSION_LABEL_BYTES_MAX: Final = 255
 SESSION_ID_BYTES_MAX: Final = 128
 SESSION_KEYS_MAX: Final = 200_000
 """What one session may hold and wait for at one node."""
+CLEAN_KEYS_MAX: Final = 500
+"""Of sessions that are gone, so many keys in one step: some twenty milliseconds."""
+GIVEN_UP_KEPT: Final = 64
+"""Of each session: acquisitions that were given up before they came. A message that is overtaken is not far behind."""
 WAITERS_MAX: Final = 1_000
 """Waiters of one key: they travel with each change of it, some 60 bytes each."""
 WAITERS_OF_SESSION_MAX: Final = 256

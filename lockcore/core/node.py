@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lockcore.core import queueing
+from lockcore.core import cleaning, queueing
 from lockcore.core.config import NodeConfig
 from lockcore.core.events import EventKind
 from lockcore.core.inbox import receive
@@ -158,6 +158,8 @@ class NodeCore:
         """Return the CLOCK_BOOTTIME at which a Tick is wanted."""
         state = self._state
         moments = [state.lease.next_heartbeat_ns]
+        if state.cleaning:
+            moments.append(state.now.boot_ns)
         if state.was_serving:
             moments.append(state.lease.until_ns)
         found = (
@@ -185,7 +187,7 @@ class NodeCore:
         state.out = []
         self._pass_time()
         self._take(given)
-        queueing.pass_time(state)  # also what ended in this very step
+        cleaning.pass_time(state)  # also what ended in this very step
         self._tell_watchers()
         if not more:
             self._flush()
@@ -263,7 +265,7 @@ class NodeCore:
                 state.changed.add(lease.key)
             if lease.waiters:
                 queueing.advance(state, lease.key)
-        queueing.pass_time(state)
+        cleaning.pass_time(state)
         for request in state.desk.overdue(now_ns):
             overdue(state, request)
 

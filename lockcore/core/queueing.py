@@ -12,6 +12,7 @@ Invariants
   U3  An operation that was answered is not carried out again.
   U4  A migration changes the session of a lock, never its generation: nobody
       else can have held it in between, and no place in the queue is lost.
+  U5  An acquisition that is given up before it comes is not carried out.
 Elsewhere: locks without a session (serving), sessions themselves (keeping).
 """
 
@@ -29,8 +30,6 @@ from lockcore.core.keeping import (
     known,
     may_live,
     refuse_lost,
-    speaks_for,
-    tell,
 )
 from lockcore.core.leases import Lease, Waiter
 from lockcore.core.limits import (
@@ -69,6 +68,8 @@ def lock(state: NodeState, request: Request, operation: Lock, lease: Lease | Non
     session = known(state, operation.session) if operation.session else None
     if session is None:
         refuse_lost(state, request, operation.session)
+    elif session.gave_up(operation.key, operation.op_id):
+        state.refuse(request, Code.NOT_FOUND, "this acquisition was given up before it came")
     elif not _repeated(state, request, session, operation.op_id, lease):
         _acquire(state, request, session, operation, lease)
 
@@ -192,6 +193,7 @@ def unlock(state: NodeState, request: Request, operation: Unlock, lease: Lease |
     elif lease is not None and before is not None:
         state.mutate(lease, request, Released(), None)  # the pair may not have the release yet
     else:
+        session.give_up(operation.key, operation.op_id)
         state.refuse(request, Code.NOT_FOUND, "lock not found")
 
 
@@ -286,33 +288,6 @@ def _let_go(state: NodeState, lease: Lease) -> None:
     session = lease.session
     if session is not None and not lease.gone and not session.excludes(state.now.boot_ns):
         _release(state, lease, None, EventKind.RELEASED if session.ended else EventKind.EXPIRED)
-
-
-def pass_time(state: NodeState) -> None:
-    """Clean up after sessions that are gone, and see to queues whose time has come."""
-    now_ns = state.now.boot_ns
-    for session in state.sessions.due(now_ns):
-        if not session.ended and speaks_for(state, session):
-            tell(state, EventKind.LAPSED, session)
-        clean(state, session)
-    for key in state.alarms.due(now_ns):
-        advance(state, key)
-
-
-def clean(state: NodeState, session: Session) -> None:
-    """Release all that a session held and leave its queues, where this node decides."""
-    for key in sorted(session.keys):
-        revive(state, key)
-        file = state.files.get(key)
-        if is_file(key) and (file is None or not state.files.concerns(file, session.ref)):
-            session.keys.discard(key)
-
-
-def sweep(state: NodeState) -> None:
-    """Clean up once more where this node could not decide before."""
-    for session in state.sessions:
-        if session.cleaned and session.keys:
-            clean(state, session)
 
 
 # --- migration --------------------------------------------------------------------------

@@ -75,6 +75,8 @@ def serve_range(state: NodeState, request: Request, operation: RangeOperation) -
         _find_conflict(state, request, operation, file)
     elif _full(state, session, file):
         state.refuse(request, Code.OVERLOADED, FULL_TEXT)
+    elif isinstance(operation, SetRange) and session.gave_up(operation.key, operation.op_id):
+        state.answer(request, denied(state, rr.Denied(rr.Errno.EINTR, "it was given up before it came")))
     elif not _repeated(state, request, session, operation, file):
         _decide(state, request, session, operation, file or _create(state, operation.key))
 
@@ -163,6 +165,8 @@ def _decide(state: NodeState, request: Request, session: Session, operation: Mut
             step = table.unlck(owner, operation.start, operation.length)
         case ClearRange(wanted=wanted):
             waiter = table.waiter(*session_key(session), str(wanted))
+            if waiter is None and file.answered(session.ref, wanted) is None:
+                session.give_up(operation.key, wanted)
             step = table.withdraw(waiter.ticket if waiter else 0)
         case MoveRanges():
             if not state.mint.good(operation.old):

@@ -30,7 +30,7 @@ from hashlib import sha256
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final
 
-from lockcore.core.limits import LEASE_MS_MAX, NS_PER_MS, SESSION_LINGER_MS
+from lockcore.core.limits import GIVEN_UP_KEPT, LEASE_MS_MAX, NS_PER_MS, SESSION_LINGER_MS
 from lockcore.core.operations import SessionId, SessionProof
 from lockcore.core.peering import Outcome, SessionRecord
 
@@ -63,6 +63,18 @@ class Session:
     locks: int = 0
     marks: int = 0
     keys: set[str] = field(default_factory=set)
+    _given_up: dict[tuple[str, int], None] = field(default_factory=dict)
+
+    def give_up(self, key: str, op_id: int) -> None:
+        """Note an operation that is not to be carried out if it comes yet; 0 names none."""
+        if op_id:
+            self._given_up[key, op_id] = None
+            if len(self._given_up) > GIVEN_UP_KEPT:
+                del self._given_up[next(iter(self._given_up))]
+
+    def gave_up(self, key: str, op_id: int) -> bool:
+        """Say whether an operation was given up before it came."""
+        return (key, op_id) in self._given_up
 
     def alive(self, now_ns: int) -> bool:
         """Say whether it may act."""

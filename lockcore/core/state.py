@@ -90,6 +90,7 @@ class NodeState:
     keeping: dict[SessionId, list[Keeping]] = field(default_factory=dict)
     alarms: Alarms = field(default_factory=Alarms)
     opened: int = 0
+    cleaning: list[tuple[Session, list[str]]] = field(default_factory=list)
     wipes: Wipes = field(default_factory=Wipes)
     healed_view: int = 0
     changed: set[str] = field(default_factory=set)

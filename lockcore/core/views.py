@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lockcore.core import keeping, queueing, ranging
+from lockcore.core import cleaning, keeping, queueing, ranging
 from lockcore.core.events import EventKind
 from lockcore.core.limits import AWAY_MS_MAX, NS_PER_MS
 from lockcore.core.messages import Code
@@ -192,7 +192,7 @@ def promote_ready(state: NodeState) -> None:
         ranging.begin(state, file)
     for lease in list(state.table.with_sessions()):
         queueing.revive(state, lease.key)
-    queueing.sweep(state)
+    cleaning.sweep(state)
     _serve_parked(state)
     _tell_settled(state)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lockcore.core import keeping, queueing, views
+from lockcore.core import cleaning, keeping, queueing, views
 from lockcore.core.handover import Handover
 from lockcore.core.leases import Lease
 from lockcore.core.messages import Released
@@ -138,7 +138,7 @@ def judge_lapses_from_before(patch: pytest.MonkeyPatch) -> None:
 
 def clean_up_never(patch: pytest.MonkeyPatch) -> None:
     """L5, J2: what a dead session held stays."""
-    patch.setattr(queueing, "clean", lambda *_: None)
+    patch.setattr(cleaning, "clean", lambda *_: None)
     patch.setattr(queueing, "_let_go", lambda *_: None)
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lockcore.core import inbox, keeping, queueing, ranging, serving, sessions, views
+from lockcore.core import cleaning, inbox, keeping, queueing, ranging, serving, sessions, views
 from lockcore.core.events import EventKind
 from lockcore.core.leases import LeaseTable
 from lockcore.core.messages import Code, Outcome
 from lockcore.core.rangefiles import FileTable, RangeFile, id_of
-from lockcore.core.sessions import SessionMint, SessionTable
+from lockcore.core.sessions import Session, SessionMint, SessionTable
 
 if TYPE_CHECKING:
     import pytest
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from lockcore.core.leases import Lease
     from lockcore.core.messages import FileRecord, SessionProof, SessionRecord
     from lockcore.core.requests import Request
-    from lockcore.core.sessions import Session
     from lockcore.core.state import NodeState
 
 
@@ -100,6 +99,22 @@ def grant_past_the_queue(patch: pytest.MonkeyPatch) -> None:
         return lease is None or not lease.live(state.now.boot_ns)
 
     patch.setattr(queueing, "free", free)
+
+
+def clean_up_at_once(patch: pytest.MonkeyPatch) -> None:
+    """X4: all in one step."""
+    go_on = cleaning._go_on
+
+    def all_at_once(state: NodeState) -> None:
+        while state.cleaning:
+            go_on(state)
+
+    patch.setattr(cleaning, "_go_on", all_at_once)
+
+
+def forget_who_gave_up(patch: pytest.MonkeyPatch) -> None:
+    """U5: the lock is granted to nobody."""
+    patch.setattr(Session, "gave_up", lambda *_: False)
 
 
 def serve_any_copy(patch: pytest.MonkeyPatch) -> None:

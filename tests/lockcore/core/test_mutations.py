@@ -19,6 +19,7 @@ from tests.lockcore.core import (
     mutations_healing,
     mutations_ranges,
     test_admission,
+    test_cleaning,
     test_handover,
     test_inbox,
     test_keeping,
@@ -210,6 +211,13 @@ ROWS = (
         "U1", ms.grant_past_the_queue, test_queueing.test_nobody_passes_a_queue_neither_with_a_session_nor_with_a_token
     ),
     Row("U2", ms.serve_the_dead, test_queueing.test_a_request_after_the_end_of_its_session_is_refused),
+    Row(
+        "X4",
+        ms.clean_up_at_once,
+        test_cleaning.test_no_step_cleans_up_more_than_so_many_keys_and_none_is_forgotten,
+        ("a patch",),
+    ),
+    Row("U5", ms.forget_who_gave_up, test_queueing_faults.test_an_acquisition_that_its_unlock_overtook_is_not_granted),
     Row("U3", ms.do_it_again, test_queueing.test_a_repeated_acquisition_is_answered_and_not_done_twice),
     Row("U4", ms.unlock_and_lock, test_queueing.test_a_migration_keeps_the_generation_and_everybody_else_s_place),
     Row(

@@ -19,6 +19,7 @@ from lockcore.core.messages import (
     Outcome,
     PeerBatch,
     RangeConflict,
+    RangeDenied,
     RangeLocked,
     Refused,
     Released,
@@ -29,7 +30,7 @@ from lockcore.core.messages import (
     Unlock,
     WaiterRecord,
 )
-from lockcore.core.rangerecords import Kind
+from lockcore.core.rangerecords import Errno, Kind
 from lockcore.core.region import Region
 from lockcore.core.tokens import TokenClaims, TokenMint
 from lockcore.core.view import Grace
@@ -197,6 +198,28 @@ def test_a_new_primary_serves_no_copy_of_another_before_it_knows_all() -> None:
     heir.take_in_all()
     assert granted(heir.answers.get(call)).seq > 4
     assert [waiter.owner for waiter in heir.lease(key).waiters] == ["third"]
+
+
+def test_an_acquisition_that_its_unlock_overtook_is_not_granted() -> None:
+    """U5: forwarded over a slow stream, it comes when its client has given it up elsewhere: granted to nobody."""
+    bench = Bench(peers=("b:2", "c:3")).settle()
+    proof = opened(bench)
+    key = bench.key("a:1")
+    assert refused(bench.ask(Unlock(key, "", proof, 7))).code is Code.NOT_FOUND
+    assert refused(bench.ask(Lock(key, 5_000, "ada", "", proof, 7))).code is Code.NOT_FOUND
+    assert granted(bench.ask(Lock(key, 5_000, "ada", "", proof, 8)))
+
+
+def test_a_range_operation_that_was_given_up_before_it_came_is_not_carried_out() -> None:
+    """U5, for ranges."""
+    bench = Bench(peers=("b:2", "c:3")).settle()
+    proof = opened(bench)
+    key = bench.key("a:1")
+    bench.ask(ClearRange(key, proof, 8, "t", wanted=7))
+    late = bench.ask(SetRange(key, proof, 7, "t", Kind.WRITE, 0, 10, wait_ms=None))
+    assert isinstance(late, RangeDenied)
+    assert late.error is Errno.EINTR
+    assert isinstance(bench.ask(SetRange(key, proof, 9, "t", Kind.WRITE, 0, 10)), RangeLocked)
 
 
 def test_a_queue_goes_on_when_the_grace_ends() -> None:

@@ -170,7 +170,7 @@ def test_an_unlock_that_the_new_primary_went_on_without_is_answered_by_it(again:
     assert call not in bench.answers
     bench.answer_forward("c:3", Released())
     assert bench.answers[call] == Released(moved_to="c:3")
-    assert len(told(bench, EventKind.RELEASED)) == (1 if again else 0)
+    assert not told(bench, EventKind.RELEASED)  # it may be another release, which the new primary has told of
 
 
 def test_who_asks_again_for_the_release_of_a_lock_that_has_another_holder_since_is_told_that_it_is_released() -> None:
