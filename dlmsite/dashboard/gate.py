@@ -10,6 +10,7 @@ from http import HTTPStatus
 from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.views.decorators.cache import never_cache
 
 from dlmsite.access.roles import can_view
@@ -18,7 +19,7 @@ from dlmsite.dashboard.parameters import check_names
 from dlmsite.dashboard.problems import Refusal
 from dlmsite.errors import too_large
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
 def json_view(method: str, operation: Operation | None = None) -> Callable[[View], View]:
@@ -33,7 +34,7 @@ def json_view(method: str, operation: Operation | None = None) -> Callable[[View
     def decorate(view: View) -> View:
         @never_cache
         @wraps(view)
-        def checked(request: HttpRequest, *args: str, **kwargs: str) -> HttpResponse:
+        def checked(request: HttpRequest, *args: str, **kwargs: str) -> HttpResponseBase:
             try:
                 check(request, method)
                 if operation is not None:

@@ -2,7 +2,19 @@
 
 from django.urls import URLPattern, path
 
-from dlmsite.dashboard import actions, api, compare, health, metrics, moment, series, timeline, views
+from dlmsite.dashboard import (
+    actions,
+    api,
+    audit,
+    auditexport,
+    compare,
+    health,
+    metrics,
+    moment,
+    series,
+    timeline,
+    views,
+)
 
 app_name = "dashboard"
 urlpatterns: list[URLPattern] = [
@@ -10,6 +22,12 @@ urlpatterns: list[URLPattern] = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),
+    path("audit/", audit.page, name="audit"),
+    path("api/audit/", audit.events, name="audit-events"),
+    path("api/audit/event/", audit.event, name="audit-event"),
+    path("api/audit/actions/", audit.actions, name="audit-actions"),
+    path("api/audit/export/", auditexport.export, name="audit-export"),
+    path("api/audit/export/progress/", auditexport.progress, name="audit-export-progress"),
     path("api/openapi.json", api.document, name="openapi"),
     path("api/snapshot/", api.snapshot, name="snapshot"),
     path("api/series/", series.series, name="series"),

@@ -14,7 +14,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from signal import SIGKILL, SIGTERM
 from typing import Final, Protocol
@@ -121,6 +121,7 @@ class Helm:
     async def _carry_out(self, action: OperatorAction) -> None:
         label = f"{action.what} {action.target}".strip()
         self._tell(action, f"{action.who}: {label} requested")
+        action.view_from = self._view_number()
         done = False
         try:
             async with self._targets[action.target or action.what]:
@@ -138,20 +139,27 @@ class Helm:
         self._tell(action, f"{action.who}: {label} {'done' if done else 'failed'}: {detail}")
 
     async def _insist_on_end(self, action: OperatorAction, *, done: bool, detail: str) -> None:
+        seat = self._supervisor.seats.get(action.target)
+        reach = requests.Reach(seat.address if seat else "", action.view_from, self._view_number())
         while True:
             try:
-                await self._run(lambda: requests.finish(action.pk, done=done, detail=detail, target=action.target))
+                await self._run(
+                    lambda: requests.finish(action.pk, done=done, detail=detail, target=action.target, reach=reach)
+                )
             except DatabaseError:  # the recorder says what is wrong with it
                 await asyncio.sleep(1)
             else:
                 return
 
     def _tell(self, action: OperatorAction, detail: str) -> None:
-        self._tell_of_node(action.target, detail, action.who)
+        self._tell_of_node(action.target, detail, action.who, action.pk)
 
-    def _tell_of_node(self, label: str, detail: str, who: str = "") -> None:
-        seat = self._supervisor.seats.get(label)
-        event = Event(EventKind.OPERATOR, owner=who, peer=seat.address if seat else "", detail=detail)
+    def _tell_of_node(self, label: str, detail: str, who: str = "", action: int = 0) -> None:
+        """Tell what is done to a node; `seq` of such an event is the number of the action."""
+        seat, view = self._supervisor.seats.get(label), self._master.view
+        event = Event(EventKind.OPERATOR, owner=who, peer=seat.address if seat else "", seq=action, detail=detail)
+        if view is not None:
+            event = replace(event, view=view.number, version=view.version)
         told = NumberedEvent(next(self._numbers), time.time_ns(), event)
         self._begin(self._record(EventBatch("site", self._incarnation, (told,))))
 
@@ -160,6 +168,9 @@ class Helm:
             await self._sink(batch)
         except Exception as error:  # noqa: BLE001 - the action itself is a row all the same
             log.warning("an operator's action was not told as an event: %r", error)
+
+    def _view_number(self) -> int | None:
+        return self._master.view.number if self._master.view else None
 
     # --- deeds ------------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,9 @@ class OperatorAction(models.Model):
     requested_at_ns = models.BigIntegerField()
     started_at_ns = models.BigIntegerField(null=True)
     ended_at_ns = models.BigIntegerField(null=True)
+    address = models.CharField(max_length=255, blank=True, default="", help_text="of the node it was done to")
+    view_from = models.BigIntegerField(null=True, help_text="the newest view when it began; null: never begun, or old")
+    view_to = models.BigIntegerField(null=True, help_text="the newest view when it ended")
 
     class Meta:
         """What the database sees to."""

@@ -8,6 +8,7 @@ Elsewhere: doing (helm), who may ask (dlmsite.dashboard).
 """
 
 import time
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from dlmsite.operations.models import ActionState, Helm, OperatorAction
@@ -51,8 +52,17 @@ def claim() -> list[OperatorAction]:
     ]
 
 
-def finish(action_id: int, *, done: bool, detail: str, target: str) -> bool:
-    """Say how a running action ended; False if it was not running."""
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What an action may have caused: views above `view_from`, up to `view_to` while it ran, that touch `address`."""
+
+    address: str = ""
+    view_from: int | None = None
+    view_to: int | None = None
+
+
+def finish(action_id: int, *, done: bool, detail: str, target: str, reach: Reach | None = None) -> bool:
+    """Say how a running action ended, and what it may have caused; False if it was not running."""
     return _step(
         action_id,
         ActionState.RUNNING,
@@ -60,6 +70,7 @@ def finish(action_id: int, *, done: bool, detail: str, target: str) -> bool:
         detail=detail[:DETAIL_CHARS_MAX],
         target=target,
         ended_at_ns=time.time_ns(),
+        **asdict(reach or Reach()),
     )
 
 

@@ -6,15 +6,10 @@
 
 import { byId, make, oncePerFrame, setText, swatch } from "./dom.js";
 import { clock, clockMs, count, plural, shortNumber, shortSession } from "./format.js";
+import { TONES } from "./kinds.js";
 import { Tail } from "./tailmodel.js";
 
 export const ROWS_MAX = 200;
-const TONES = new Map([
-  ["died", "bad"], ["fenced", "bad"], ["gap", "bad"], ["refused", "warn"], ["expired", "warn"], ["left", "warn"],
-  ["view", "view"], ["settled", "view"], ["joined", "view"], ["unfenced", "view"], ["promoted", "move"],
-  ["demoted", "move"], ["transferred", "move"], ["readmitted", "move"], ["operator", "view"], ["migrated", "move"],
-  ["range-migrated", "move"], ["range-promoted", "move"], ["range-demoted", "move"], ["range-received", "move"], ["lapsed", "warn"],
-]);
 const KINDS = [
   "granted", "released", "expired", "promoted", "demoted", "transferred", "refused", "readmitted", "joined", "left", "died",
   "view", "settled", "fenced", "unfenced", "gap", "operator", "opened", "ended", "lapsed", "queued", "unqueued", "migrated",

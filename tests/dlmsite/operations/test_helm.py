@@ -193,3 +193,14 @@ async def test_every_action_is_told_as_events_of_the_site(act: Act, sink: Sink) 
         "grace: kill n5 failed: n5 is not running",
     ]
     assert {batch.source for batch in sink.batches} == {"site"}
+
+
+async def test_an_action_says_which_views_may_have_come_of_it(act: Act, supervisor: Supervisor, sink: Sink) -> None:
+    """Action -> view -> locks moved: the row has the first link, and the events of the site point at the row."""
+    added = await act("add")
+    assert (added.address, added.view_from, added.view_to) == (supervisor.seats["n1"].address, 7, 7)
+    await until(lambda: len(sink.batches) == 2)
+    told = [event.event for batch in sink.batches for event in batch.events]
+    assert {(event.seq, event.view, event.version) for event in told} == {(added.pk, 7, 7)}
+    failed = await act("kill", "n9")
+    assert (failed.address, failed.view_from) == ("", 7)

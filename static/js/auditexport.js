@@ -1,0 +1,63 @@
+/**
+ * Exports: the browser downloads, the page asks how far it is. Elsewhere: the file (dlmsite/dashboard/auditexport.py).
+ */
+
+import { get } from "./api.js";
+import { exportPath } from "./auditmodel.js";
+import { byId, make, setText } from "./dom.js";
+import { percent, plural } from "./format.js";
+
+const EVERY_MS = 500;
+const UNKNOWN_MAX = 20;
+
+export class AuditExport {
+  /** @param {() => ReadonlyMap<string, string>} filter what is to be exported */
+  constructor(filter) {
+    this.progress = byId("export-progress", HTMLProgressElement);
+    this.text = byId("export-text", HTMLElement);
+    this.job = "";
+    byId("export", HTMLDetailsElement).addEventListener("click", (event) => {
+      const format = event.target instanceof HTMLButtonElement ? event.target.dataset["format"] : undefined;
+      if (format !== undefined) void this.#begin(filter(), format);
+    });
+  }
+
+  /** @param {ReadonlyMap<string, string>} filter @param {string} format */
+  async #begin(filter, format) {
+    const job = crypto.randomUUID?.() ?? String(Date.now());
+    this.job = job;
+    const link = make("a", { href: exportPath(filter, format, job), download: "" });
+    document.body.append(link);
+    link.click();
+    link.remove();
+    setText(this.text, "The download begins …");
+    this.progress.hidden = false;
+    this.progress.removeAttribute("value");
+    let unknown = 0;
+    while (this.job === job && unknown < UNKNOWN_MAX) {
+      await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
+      try {
+        const told = await get(`/api/audit/export/progress/?job=${encodeURIComponent(job)}`);
+        if (this.job !== job) return;
+        unknown = told.state === "unknown" ? unknown + 1 : 0;
+        if (this.#tell(told)) return;
+      } catch (error) {
+        unknown += 1;
+        setText(this.text, error instanceof Error ? error.message : String(error));
+      }
+    }
+    this.progress.hidden = true;
+    setText(this.text, "How far it is, is unknown: the last line of the file says whether it is whole.");
+  }
+
+  /** @param {{state: string, rows: number, share: number}} told @returns {boolean} whether it has ended */
+  #tell({ state, rows, share }) {
+    if (state === "unknown") return false;
+    this.progress.value = share;
+    if (state === "running") setText(this.text, `${plural(rows, "row")}, ${percent(share)} of the history looked through`);
+    else if (state === "done") setText(this.text, `Sent: ${plural(rows, "row")}. The file ends with a line that says so.`);
+    else setText(this.text, `Cut off after ${plural(rows, "row")}: the file is not whole.`);
+    this.progress.hidden = state !== "running";
+    return state !== "running";
+  }
+}
