@@ -150,7 +150,10 @@ class MasterCore:
     def _heartbeat(self, connection: int, message: msg.Heartbeat) -> None:
         state = self._state
         node = state.roster.get(message.member)
-        if node is None or node.connection != connection:
+        if node is None:
+            return
+        if node.connection != connection:
+            node.prove(message)
             return  # a connection that was replaced, or never registered
         node.take(message, state.now.boot_ns)
         node.settled = message.settled and state.view is not None and message.view == state.view.number

@@ -91,6 +91,10 @@ class Node:
         self.gauges = beat.gauges
         self.view = beat.view
         self.unreached = {u.member: now_ns - u.silent_ms * NS_PER_MS for u in beat.unreached}
+        self.prove(beat)
+
+    def prove(self, beat: Heartbeat) -> None:
+        """Note which acknowledgements have reached it: true whichever connection tells, and however late."""
         arrived = [at_ns for number, at_ns in self.unproven if number <= beat.acked]
         if arrived:
             self.proved_ns = arrived[-1]

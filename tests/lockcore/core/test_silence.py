@@ -193,6 +193,21 @@ def test_acknowledgements_that_arrive_late_are_heard() -> None:
     assert desk.up() == {"a:1", "b:2", "c:3"}
 
 
+def test_what_has_reached_a_member_counts_also_when_its_connection_has_been_lost() -> None:
+    """Found by simulation (seed 2308868): its last word was still on its way. Without it, it was put out with a lease."""
+    desk = Desk()
+    *_, c = three(desk)
+    c.deaf = True
+    desk.live(1_000)
+    late = Heartbeat(c.id, c.beats + 1, c.view.number if c.view else 0, True, 0, acked=c.beats)
+    desk.hang_up(c)
+    desk.step(FromNode(c.connection, late))
+    desk.live(LIMIT_MS - 200)
+    assert "c:3" in desk.up()
+    desk.live(400)
+    assert "c:3" not in desk.up()
+
+
 def test_a_member_that_slept_for_less_than_its_lease_is_not_deaf() -> None:
     desk = Desk()
     b = three(desk)[1]
