@@ -66,6 +66,8 @@ CLEAN_KEYS_MAX: Final = 500
 """Of sessions that are gone, so many keys in one step: some twenty milliseconds."""
 GIVEN_UP_KEPT: Final = 64
 """Of each session: acquisitions that were given up before they came. A message that is overtaken is not far behind."""
+REASON_BYTES_MAX: Final = 500
+"""Why an operator took a lock away: for people, in the fact."""
 WAITERS_MAX: Final = 1_000
 """Waiters of one key: they travel with each change of it, some 60 bytes each."""
 WAITERS_OF_SESSION_MAX: Final = 256

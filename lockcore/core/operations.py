@@ -224,8 +224,17 @@ class FindOwner:
     known: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ForceRelease:
+    """An operator ends somebody's hold of a lock: of one generation. The holder finds out at its next renewal."""
+
+    key: str
+    generation: int
+    reason: str
+
+
 KeyOperation = Lock | Unlock | FindOwner | Move | RangeOperation
-Operation = KeyOperation | SessionOperation | ListHeld
+Operation = KeyOperation | SessionOperation | ListHeld | ForceRelease
 
 
 # --- results -------------------------------------------------------------------
@@ -252,18 +261,8 @@ class Code(StrEnum):
     NOT_HELD = "not_held"  # a migration that required something to be held
 
 
-RETRYABLE = frozenset(
-    {
-        Code.HANDOFF,
-        Code.RECOVERING,
-        Code.NOT_SERVING,
-        Code.NOT_PRIMARY,
-        Code.MOVED,
-        Code.TIMEOUT,
-        Code.OVERLOADED,
-        Code.WAITING,
-    }
-)
+_AGAIN_ELSEWHERE = frozenset({Code.NOT_SERVING, Code.NOT_PRIMARY, Code.MOVED})
+RETRYABLE = _AGAIN_ELSEWHERE | {Code.HANDOFF, Code.RECOVERING, Code.TIMEOUT, Code.OVERLOADED, Code.WAITING}
 """Refusals that say nothing about who holds the lock."""
 
 

@@ -197,10 +197,15 @@ def unlock(state: NodeState, request: Request, operation: Unlock, lease: Lease |
         state.refuse(request, Code.NOT_FOUND, "lock not found")
 
 
-def _release(state: NodeState, lease: Lease, request: Request | None, kind: EventKind) -> None:
+def release(state: NodeState, lease: Lease, request: Request, why: str) -> None:
+    """Release a lock whoever holds it."""
+    _release(state, lease, request, EventKind.RELEASED, why)
+
+
+def _release(state: NodeState, lease: Lease, request: Request | None, kind: EventKind, why: str = "") -> None:
     session = lease.session.ref.id if lease.session else ""
     state.table.release(lease)
-    event = replace(state.fact(kind, lease), session=session)
+    event = replace(state.fact(kind, lease, detail=why), session=session)
     if kind is EventKind.EXPIRED and lease.delay_ms:
         lease.free_at_ns = state.now.boot_ns + lease.delay_ms * NS_PER_MS
         _set_alarms(state, lease)

@@ -26,6 +26,7 @@ from lockcore.core.limits import (
     LOCK_DELAY_MS_MAX,
     LOCK_OWNER_BYTES_MAX,
     OWNER_BYTES_MAX,
+    REASON_BYTES_MAX,
     SESSION_ID_BYTES_MAX,
     SESSION_LABEL_BYTES_MAX,
     SESSION_MS_MIN,
@@ -36,6 +37,7 @@ from lockcore.core.messages import (
     ClearRange,
     Code,
     EndSession,
+    ForceRelease,
     KeepAlive,
     LeaseRecord,
     ListHeld,
@@ -268,7 +270,13 @@ def _faults(operation: Operation) -> Iterator[str | None]:
         yield "this is not a renew token: it is too long"
     if isinstance(operation, Move | SetRange | ClearRange | MoveRanges) and operation.op_id <= 0:
         yield OP_ID_TEXT
+    yield from _own_faults(operation)
+
+
+def _own_faults(operation: Operation) -> Iterator[str | None]:
     match operation:
+        case ForceRelease():
+            yield from _force_faults(operation)
         case Lock():
             yield from _lock_faults(operation)
         case Unlock(token="", session=None):
@@ -283,6 +291,14 @@ def _session_faults(operation: SessionOperation | ListHeld) -> Iterator[str | No
     if isinstance(operation, OpenSession | KeepAlive):
         yield _bounds("a session's lease lasts", operation.ttl_ms, SESSION_MS_MIN, LEASE_MS_MAX)
         yield _size("a session's label", operation.label, SESSION_LABEL_BYTES_MAX)
+
+
+def _force_faults(force: ForceRelease) -> Iterator[str | None]:
+    if not force.reason.strip():
+        yield "say why the lock is taken away: the reason is kept in its history"
+    yield _size("a reason", force.reason, REASON_BYTES_MAX)
+    if force.generation <= 0:
+        yield "name the generation that is to end: it is shown with the lock"
 
 
 def _lock_faults(lock: Lock) -> Iterator[str | None]:

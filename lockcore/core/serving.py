@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING
 
 from lockcore.core import healing, queueing, ranging
 from lockcore.core.events import EventKind
+from lockcore.core.forcing import force
 from lockcore.core.healing import RECOVERY_TEXT
 from lockcore.core.keeping import FORGED_TEXT, keep, known, refuse_lost
 from lockcore.core.limits import (
@@ -48,6 +49,7 @@ from lockcore.core.messages import (
     EndSession,
     FindConflict,
     FindOwner,
+    ForceRelease,
     Forward,
     KeepAlive,
     ListHeld,
@@ -95,6 +97,9 @@ def handle(state: NodeState, request: Request) -> None:
     if isinstance(request.operation, ListHeld):
         _list_held(state, request, request.operation)
         return
+    if isinstance(request.operation, ForceRelease):
+        force(state, request, request.operation)
+        return
     if isinstance(request.operation, OpenSession | KeepAlive | EndSession):
         keep(state, request)
         return
@@ -134,7 +139,7 @@ def pass_on(state: NodeState, request: Request, primary: str) -> None:
     """Send a request on its one hop to the primary."""
     operation = request.operation
     link = state.links.get(primary)
-    if isinstance(operation, OpenSession | KeepAlive | EndSession | ListHeld):
+    if isinstance(operation, OpenSession | KeepAlive | EndSession | ListHeld | ForceRelease):
         return  # handle() has answered it
     if link is None or len(state.desk.forwards) >= FORWARDS_MAX:
         state.refuse(request, Code.OVERLOADED, "too many requests are being forwarded; retry")
@@ -148,7 +153,7 @@ def pass_on(state: NodeState, request: Request, primary: str) -> None:
 def _serve(state: NodeState, request: Request) -> None:
     lease = state.table.get(request.key)
     operation = request.operation
-    if isinstance(operation, OpenSession | KeepAlive | EndSession | ListHeld):
+    if isinstance(operation, OpenSession | KeepAlive | EndSession | ListHeld | ForceRelease):
         return  # handle() has answered it; says so to the type checker
     if isinstance(operation, SetRange | ClearRange | FindConflict | MoveRanges):
         _range(state, request, operation)

@@ -31,6 +31,7 @@ from lockcore.service.channels import Gate, add_handlers, listen, new_server
 from lockcore.service.isolation import Isolator, RehearsalService
 from lockcore.service.locks_service import LocksService, status_of_node
 from lockcore.service.master_link import MasterLink
+from lockcore.service.operators import OperatorsService
 from lockcore.service.peer_links import PeerLinks, PeersService
 from lockcore.service.problems import EXIT_NO_MASTER, ServiceProblem
 from lockcore.service.report_link import ReportLink
@@ -38,7 +39,7 @@ from lockcore.service.seaweed_filer import FilerService
 from lockcore.service.secrets import FILE_NAME, derive, load_or_create_secret
 from lockcore.service.shell import NodeShell
 from lockcore.service.spool import Spool, spool_path
-from lockcore.wire.methods import LOCKS, PEERS, REHEARSAL, SEAWEED_FILER
+from lockcore.wire.methods import LOCKS, OPERATORS, PEERS, REHEARSAL, SEAWEED_FILER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,6 +111,7 @@ class NodeServer:
         add_handlers(self._server, PEERS, PeersService(self.shell, gate, isolator).handlers)
         add_handlers(self._server, SEAWEED_FILER, FilerService(self.shell, gate, isolator).handlers)
         add_handlers(self._server, REHEARSAL, RehearsalService(isolator, gate).handlers)
+        add_handlers(self._server, OPERATORS, OperatorsService(self.shell, gate).handlers)
         self._tasks: list[asyncio.Task[Any]] = []
 
     def status(self) -> NodeStatus:

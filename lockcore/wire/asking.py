@@ -18,6 +18,7 @@ from lockcore.core.messages import (
     EndSession,
     FindConflict,
     FindOwner,
+    ForceRelease,
     KeepAlive,
     KeyOperation,
     ListHeld,
@@ -177,7 +178,7 @@ def operation_of(message: pb.ClientOp | pb.Forward) -> Operation:
 def key_operation_of(message: pb.Forward) -> KeyOperation:
     """Return what one node passes on to another: it is about a key."""
     operation = operation_of(message)
-    if isinstance(operation, OpenSession | KeepAlive | EndSession | ListHeld):
+    if isinstance(operation, OpenSession | KeepAlive | EndSession | ListHeld | ForceRelease):
         raise CodecError("what is about a session is answered where it is asked, and not forwarded")
     return operation
 

@@ -11,6 +11,7 @@ LOCKS: Final = "lockring.v1.Locks"
 PEERS: Final = "lockring.v1.Peers"
 MASTER: Final = "lockring.v1.Master"
 REHEARSAL: Final = "lockring.v1.Rehearsal"
+OPERATORS: Final = "lockring.v1.Operators"
 SEAWEED_FILER: Final = "filer_pb.SeaweedFiler"
 SEAWEED_MASTER: Final = "master_pb.Seaweed"
 
@@ -31,6 +32,7 @@ SESSIONS: Final = path(LOCKS, "Sessions")
 LINK: Final = path(PEERS, "Link")
 ISOLATE: Final = path(REHEARSAL, "Isolate")
 ISOLATED: Final = path(REHEARSAL, "Isolated")
+FORCE_RELEASE: Final = path(OPERATORS, "ForceRelease")
 ATTEND: Final = path(MASTER, "Attend")
 REPORT: Final = path(MASTER, "Report")
 WATCH: Final = path(MASTER, "Watch")

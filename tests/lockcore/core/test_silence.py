@@ -194,7 +194,7 @@ def test_acknowledgements_that_arrive_late_are_heard() -> None:
 
 
 def test_what_has_reached_a_member_counts_also_when_its_connection_has_been_lost() -> None:
-    """Found by simulation (seed 2308868): its last word was still on its way. Without it, it was put out with a lease."""
+    """Found by simulation (seed 2308868): its last word was on its way still, and it was put out with a lease."""
     desk = Desk()
     *_, c = three(desk)
     c.deaf = True
