@@ -247,7 +247,7 @@ class _Search:
             return f"SELECT id {where} ORDER BY id {order} LIMIT {chunk}", values
         # Fenced off, or the planner would rather read rows in the order of ids until enough match.
         all_of = f"WITH chosen AS MATERIALIZED (SELECT id {where})"
-        return f"SELECT id FROM ({all_of} SELECT id FROM chosen ORDER BY id {order} LIMIT {chunk}) AS some", values  # noqa: S608 - Q3
+        return f"SELECT id FROM ({all_of} SELECT id FROM chosen ORDER BY id {order} LIMIT {chunk}) AS picked", values  # noqa: S608 - Q3
 
 
 def _probe(clause: Clause, first: int, last: int, most: int) -> int:
@@ -255,7 +255,7 @@ def _probe(clause: Clause, first: int, last: int, most: int) -> int:
     total = 0
     for branch in clause.branches or (clause,):
         inner = f"SELECT 1 FROM {TABLE} WHERE {branch.sql} AND id BETWEEN %s AND %s LIMIT {most}"  # noqa: S608 - Q3
-        ((count,),) = _run(f"SELECT COUNT(*) FROM ({inner}) AS some", [*branch.values, first, last])  # noqa: S608 - Q3
+        ((count,),) = _run(f"SELECT COUNT(*) FROM ({inner}) AS picked", [*branch.values, first, last])  # noqa: S608 - Q3
         total += count
         if total >= most:
             break

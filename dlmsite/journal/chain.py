@@ -109,14 +109,14 @@ def _append(head: Head, rows: Sequence[Row]) -> None:
     if _insert(sealed) != len(sealed):
         raise _Repeated
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT MAX(id) FROM {_name_of(LockEvent)}")  # noqa: S608
-        (last_id,) = cursor.fetchone()
+        cursor.execute(f"SELECT MIN(id), MAX(id) FROM {_name_of(LockEvent)} WHERE id > %s", [before_id])  # noqa: S608
+        first_id, last_id = cursor.fetchone()
         cursor.execute(
             f"UPDATE {_name_of(Chain)} SET head_place = %s, head_seal = %s, head_id = %s WHERE id = 1",  # noqa: S608
             [place, seal, last_id],
         )
     times = [row[_WALL_NS] for row in rows]
-    blocks = range((before_id + 1) // SPAN_ROWS, last_id // SPAN_ROWS + 1)
+    blocks = range(first_id // SPAN_ROWS, last_id // SPAN_ROWS + 1)
     write_spans([(block, min(times), max(times)) for block in blocks])
 
 

@@ -30,6 +30,7 @@ NAMES: Final = (
     "renewal",
     "queue",
     "stream",
+    "audit",
     "moments",
 )
 
