@@ -88,6 +88,12 @@ def stop_rehearsal(request: HttpRequest) -> HttpResponse:
     return _ask(request, "stop rehearsal", "", _check_stop)
 
 
+@json_view("POST", _asks("Ask for a lock to be taken away from its holder.", asked.RELEASE_BODY))
+def release_lock(request: HttpRequest) -> HttpResponse:
+    """Ask for a lock to be taken away from its holder."""
+    return _ask(request, "release", "", _check_nothing, asked.release)
+
+
 @json_view("POST", _asks("Ask for the workload to be on or off.", obj(on=YES_NO)))
 def switch_workload(request: HttpRequest) -> HttpResponse:
     """Ask for the workload to be on or off."""
@@ -162,6 +168,10 @@ def _check_hold(label: str, what: str) -> None:
         text = f"{label} is paused and hears nothing. Resume it first, or kill it."
     if text:
         raise Refusal(HTTPStatus.CONFLICT, "Not possible", text)
+
+
+def _check_nothing(helm: Helm) -> None:
+    del helm
 
 
 def _check_rehearse(helm: Helm) -> None:

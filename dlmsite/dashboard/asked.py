@@ -4,6 +4,7 @@ Elsewhere: who may ask, and whether it is possible now (actions).
 """
 
 import json
+import re
 from http import HTTPStatus
 from typing import Any, Final, NoReturn
 
@@ -13,11 +14,15 @@ from dlmsite.dashboard.problems import Refusal
 from dlmsite.dashboard.shapes import Schema, maybe, obj, one_of
 from dlmsite.operations import holdrows, holds, rehearsal
 from dlmsite.operations.models import Hold
+from lockcore.core.limits import KEY_BYTES_MAX
 from lockcore.wire.rehearsal_codec import Scope, Way
 
 Asked = tuple[dict[str, object], str]
 """The options of an action, and the same in words."""
 
+GENERATION: Final = re.compile(r"[0-9]{1,19}")
+REASON_CHARS_MAX: Final = 120
+"""Four bytes a character at most, and it is told with the name of who asked (REASON_BYTES_MAX)."""
 SCOPES: Final = tuple(scope.value for scope in Scope if scope is not Scope.NOTHING)
 WAYS: Final = tuple(way.value for way in Way)
 
@@ -31,6 +36,13 @@ REHEARSAL_BODY: Final = obj(
     seconds={"type": "integer", "minimum": rehearsal.SECONDS_MIN, "maximum": rehearsal.SECONDS_MAX},
     nodes={"type": "integer", "enum": list(rehearsal.NODES)},
     seed={"type": "integer", "minimum": 0, "maximum": rehearsal.SEED_MAX},
+)
+
+
+RELEASE_BODY: Final = obj(
+    key={"type": "string", "minLength": 1, "maxLength": KEY_BYTES_MAX},
+    generation={"type": "string", "pattern": "^[0-9]{1,20}$", "description": "of the hold that is to end"},
+    reason={"type": "string", "minLength": 1, "maxLength": REASON_CHARS_MAX},
 )
 
 
@@ -71,6 +83,22 @@ def rehearse(request: HttpRequest) -> Asked:
         _refuse(f'"seed" of a rehearsal is a whole number from 0 to {rehearsal.SEED_MAX}.')
     options: dict[str, object] = {"seconds": seconds, "nodes": nodes, "seed": seed}
     return options, f"{seconds} s, {nodes} nodes, seed {seed}"
+
+
+def release(request: HttpRequest) -> Asked:
+    """Read {"key", "generation" (digits, as a string), "reason"}; all are needed."""
+    body = _body(request)
+    key, generation, reason = (body.get(name) for name in ("key", "generation", "reason"))
+    if not isinstance(key, str) or not 0 < len(key.encode(errors="replace")) <= KEY_BYTES_MAX:
+        _refuse(f'"key" is the name of a lock, 1 to {KEY_BYTES_MAX} bytes.')
+    if not isinstance(generation, str) or not GENERATION.fullmatch(generation):
+        _refuse('"generation" is the number that is shown with the lock, as a string of digits.')
+    if not isinstance(reason, str) or not 0 < len(reason.strip()) <= REASON_CHARS_MAX:
+        _refuse(
+            f'Say why: "reason" is a text of 1 to {REASON_CHARS_MAX} characters. It is kept in the lock\'s history.'
+        )
+    options: dict[str, object] = {"key": key, "generation": generation, "reason": " ".join(reason.split())}
+    return options, f"{key[:200]!r} at generation {generation}: {options['reason']}"
 
 
 def _body(request: HttpRequest) -> dict[str, Any]:

@@ -42,5 +42,6 @@ urlpatterns: list[URLPattern] = [
     path("api/nodes/<str:label>/<str:what>/", actions.act_on_node, name="act"),
     path("api/rehearsal/", actions.rehearse, name="rehearse"),
     path("api/rehearsal/stop/", actions.stop_rehearsal, name="stop-rehearsal"),
+    path("api/locks/release/", actions.release_lock, name="release"),
     path("api/workload/", actions.switch_workload, name="workload"),
 ]

@@ -10,13 +10,15 @@ from typing import Any, Final, TypeVar
 import grpc
 
 from lockcore.core.inspecting import KeySeen, SessionsSeen
+from lockcore.core.operations import ForceRelease, Result
 from lockcore.service.channels import Gate, open_channel
 from lockcore.wire.addresses import grpc_target
 from lockcore.wire.codec import NodeStatus, decode_status
 from lockcore.wire.errors import CodecError
 from lockcore.wire.inspect_codec import decode_key, decode_sessions, encode_inspect
 from lockcore.wire.master_codec import Overview, decode_overview
-from lockcore.wire.methods import INSPECT, ISOLATE, ISOLATED, OVERVIEW, SESSIONS, STATUS
+from lockcore.wire.methods import FORCE_RELEASE, INSPECT, ISOLATE, ISOLATED, OVERVIEW, SESSIONS, STATUS
+from lockcore.wire.operators_codec import decode_outcome, encode_force_release
 from lockcore.wire.rehearsal_codec import Isolation, decode_isolation, encode_isolation
 
 T = TypeVar("T")
@@ -50,6 +52,12 @@ async def isolate(address: str, gate: Gate, isolation: Isolation) -> Isolation |
     """Tell a node what to cut; return what it then says is cut, None if it does not answer."""
     target, said = grpc_target(address), encode_isolation(isolation)
     return await _ask(target, ISOLATE, decode_isolation, said, gate.metadata)
+
+
+async def force_release(address: str, gate: Gate, operation: ForceRelease) -> Result | None:
+    """Have a key's primary release a lock; None if it does not answer."""
+    said = encode_force_release(operation)
+    return await _ask(grpc_target(address), FORCE_RELEASE, decode_outcome, said, gate.metadata)
 
 
 async def isolated(address: str, gate: Gate) -> Isolation | None:

@@ -27,6 +27,7 @@ from dlmsite.journal.recorder import Recorder
 from dlmsite.operations import rehearsalrows, requests
 from dlmsite.operations.helm import Helm, Tools
 from dlmsite.operations.holds import Holds
+from dlmsite.operations.locks import Locks
 from dlmsite.operations.rehearsal import RehearsalRunner
 from dlmsite.operations.seats import Plan, index_of
 from dlmsite.operations.supervisor import OperationProblem, Supervisor
@@ -77,7 +78,7 @@ class Cluster:
         self.supervisor.on_change = self.watch.poke
         self.holds = Holds(self.supervisor, Gate(secret), self.recorder.run)
         self.rehearsal = RehearsalRunner(settings.data, self.supervisor.logs, self.recorder.run, self.recorder.hint)
-        tools = Tools(self.workload, self.holds, self.rehearsal)
+        tools = Tools(self.workload, self.holds, self.rehearsal, Locks(self.master, Gate(secret)))
         self._helm = Helm(self.supervisor, self.master, tools, self.recorder, self.recorder.run)
         self._tasks: list[asyncio.Task[None]] = []
         self._serving = False

@@ -23,12 +23,14 @@ from django.db import DatabaseError
 
 from dlmsite.operations import holdrows, requests
 from dlmsite.operations.holds import Holds
+from dlmsite.operations.locks import Locks
 from dlmsite.operations.models import OperatorAction
 from dlmsite.operations.ports import EventSink, Master, RunInJournal
 from dlmsite.operations.rehearsal import RehearsalRunner
 from dlmsite.operations.seats import NODES_MAX, next_label
 from dlmsite.operations.supervisor import OperationProblem, Seat, Supervisor, describe_end
 from lockcore.core.events import Event, EventBatch, EventKind, NumberedEvent
+from lockcore.core.operations import ForceRelease
 from lockcore.core.view import MemberId
 
 log = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ class Tools:
     workload: Workload
     holds: Holds
     rehearsal: RehearsalRunner
+    locks: Locks
 
 
 class Helm:
@@ -77,6 +80,7 @@ class Helm:
         self._holds = tools.holds
         self._holds.tell = self._tell_of_node
         self._rehearsal = tools.rehearsal
+        self._locks = tools.locks
         self._sink = sink
         self._run = run
         self._incarnation = time.time_ns()
@@ -94,6 +98,7 @@ class Helm:
             "isolate": self._isolate,
             "heal": lambda action: self._holds.undo(action.target, holdrows.ISOLATED),
             "rehearse": self._rehearse,
+            "release": self._release,
             "stop rehearsal": lambda _: self._rehearsal.stop(),
         }
 
@@ -217,6 +222,12 @@ class Helm:
     async def _rehearse(self, action: OperatorAction) -> str:
         asked = action.options
         return await self._rehearsal.rehearse(asked["seconds"], asked["nodes"], asked["seed"], action.who)
+
+    async def _release(self, action: OperatorAction) -> str:
+        asked = action.options
+        reason = f"{action.who}: {asked['reason']}"
+        told = await self._locks.release(ForceRelease(asked["key"], int(asked["generation"]), reason))
+        return f"{action.detail}; {told}" if action.detail else told
 
     # --- results ----------------------------------------------------------------------------------------------------
 

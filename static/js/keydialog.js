@@ -20,7 +20,10 @@ const EVERY_MS = 1_000;
  */
 
 export class KeyDialog {
-  /** @param {{cluster: import("./cluster.js").Cluster, colorOf: (address: string) => string}} parts */
+  /**
+   * @param {{cluster: import("./cluster.js").Cluster, colorOf: (address: string) => string,
+   *   release: import("./release.js").ReleaseForm | null}} parts `release`: for operators
+   */
   constructor(parts) {
     this.parts = parts;
     this.dialog = byId("key-dialog", HTMLDialogElement);
@@ -48,6 +51,7 @@ export class KeyDialog {
     setText(this.title, shorten(key, 120), key);
     setText(this.status, "asking its primary …");
     this.problem.hidden = true;
+    this.parts.release?.reset();
     this.body.replaceChildren();
     if (!this.dialog.open) this.dialog.showModal();
     void this.#ask();
@@ -73,6 +77,7 @@ export class KeyDialog {
   #fail(error) {
     setText(this.problem, error instanceof Error ? error.message : String(error));
     this.problem.hidden = false;
+    this.parts.release?.show(null);
     this.body.classList.toggle("is-old", this.facts !== null);
     setText(this.status, this.facts === null ? "unknown" : `as of ${clock(this.facts.seen_ms)}; it may be otherwise now`);
   }
@@ -82,6 +87,7 @@ export class KeyDialog {
     this.facts = facts;
     this.problem.hidden = true;
     this.body.classList.remove("is-old");
+    this.parts.release?.show(facts);
     const { cluster, colorOf } = this.parts;
     this.status.replaceChildren("as ", swatch(cluster.labelOf(facts.primary), colorOf(facts.primary), { title: facts.primary }),
       ` decides, its primary, at ${clock(facts.seen_ms)}`);

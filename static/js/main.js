@@ -14,6 +14,7 @@ import { Header } from "./header.js";
 import { isFresh } from "./health.js";
 import { InvariantsPanel } from "./invariants.js";
 import { KeyDialog } from "./keydialog.js";
+import { ReleaseForm } from "./release.js";
 import { Legend } from "./legend.js";
 import { NodesTable } from "./nodestable.js";
 import { nodeColor } from "./palette.js";
@@ -70,7 +71,7 @@ const nodes = new NodesTable({
 const breaking = new Breaking({
   cluster, lines: nodes.lines, isLive, onAction: noteAction, onProblem: (text) => header.showProblem(text),
 });
-const keyDialog = new KeyDialog({ cluster, colorOf });
+const keyDialog = new KeyDialog({ cluster, colorOf, release: canOperate ? new ReleaseForm(noteAction) : null });
 const lookAt = (/** @type {string} */ key) => keyDialog.open(key);
 const search = new Search({ cluster, view, colorOf, onKey: lookAt });
 const tail = new TailPanel(cluster, colorOf, lookAt);

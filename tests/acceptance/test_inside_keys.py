@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from lockcore import aio
-from tests.acceptance.running import Running
+from tests.acceptance.running import Running, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -123,6 +123,33 @@ def test_a_queue_is_shown_in_order_and_moves_up(seen: Page, hands: Hands) -> Non
     hands.do(held.release())
     expect(seen.locator("#key-holder")).to_contain_text("Held by bob", timeout=SOON_MS)
     expect(places).to_have_count(1)
+
+
+def test_an_operator_takes_a_lock_away_and_says_why(page: Page, running: Running, hands: Hands) -> None:
+    """The hold that was shown ends, its holder is told, who waits gets the lock, and the reason is in the history."""
+    ada, bob = hands.session("ada"), hands.session("bob")
+    held = hands.do(ada.lock("taken/away").acquire())
+    waits = hands.begin(bob.lock("taken/away", wait=60).acquire())
+    page.goto(running.invite("olga", "operator"))
+    page.get_by_role("button", name=re.compile("log in", re.IGNORECASE)).click()
+    look_inside(page, "taken/away")
+    expect(page.locator("#key-queue tbody tr")).to_have_count(1, timeout=SOON_MS)
+    page.get_by_role("button", name="Take the lock away").click()
+    expect(page.locator("#release-text")).to_contain_text("ada loses generation")
+    page.get_by_label("Why?").fill("its owner left")
+    page.get_by_role("button", name="Take it away").click()
+    expect(page.locator("#key-holder")).to_contain_text("Held by bob", timeout=SOON_MS)
+    assert waits.result(60).generation > held.generation
+    wait_for(lambda: not held.is_locked, "its holder knows that it is lost")
+    ((detail,),) = running.rows("SELECT detail FROM journal_lockevent WHERE kind = 'released' AND key = 'taken/away'")
+    assert detail == "by an operator: olga: its owner left"
+
+
+def test_a_viewer_is_offered_to_take_nothing_away(seen: Page, hands: Hands) -> None:
+    hands.do(hands.session("ada").lock("kept").acquire())
+    look_inside(seen, "kept")
+    expect(seen.locator("#key-holder")).to_contain_text("Held by ada", timeout=SOON_MS)
+    expect(seen.locator("#release-form, #release-open")).to_have_count(0)
 
 
 def test_ranges_are_drawn_and_listed_with_who_waits(seen: Page, hands: Hands) -> None:

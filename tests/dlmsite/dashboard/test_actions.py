@@ -121,3 +121,37 @@ def test_without_a_workload_there_is_no_switch(as_user: AsUser) -> None:
     requests.note_helm(available=False, on=False)
     response = as_user("ada").post("/api/workload/", {"on": True}, content_type="application/json")
     assert response.status_code == 409
+
+
+RELEASE = {"key": "reports/daily", "generation": "1700000000000000123", "reason": " its owner  left "}
+
+
+def test_a_lock_is_taken_away_by_key_generation_and_reason(as_user: AsUser) -> None:
+    response = as_user("ada").post("/api/locks/release/", RELEASE, content_type="application/json")
+    assert response.status_code == 202
+    action = OperatorAction.objects.get()
+    assert (action.who, action.what, action.state) == ("ada", "release", "requested")
+    assert action.options == {**RELEASE, "reason": "its owner left"}
+    assert "reports/daily" in action.detail
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"key": ""}, "name of a lock"),
+        ({"key": 7}, "name of a lock"),
+        ({"generation": 12}, "string of digits"),
+        ({"generation": "-1"}, "string of digits"),
+        ({"reason": "  "}, "Say why"),
+        ({"reason": "x" * 121}, "1 to 120 characters"),
+    ],
+)
+def test_what_is_missing_to_take_a_lock_away_is_said(as_user: AsUser, wrong: dict[str, object], says: str) -> None:
+    response = as_user("ada").post("/api/locks/release/", {**RELEASE, **wrong}, content_type="application/json")
+    assert response.status_code == 400
+    assert says in response.json()["detail"]
+    assert OperatorAction.objects.get().state == "failed"
+
+
+def test_a_viewer_takes_no_lock_away(as_user: AsUser) -> None:
+    assert as_user("eve").post("/api/locks/release/", RELEASE, content_type="application/json").status_code == 403

@@ -13,6 +13,7 @@ from dlmsite.operations import helm as helm_module
 from dlmsite.operations import requests
 from dlmsite.operations.helm import Helm, Tools
 from dlmsite.operations.holds import Holds
+from dlmsite.operations.locks import Locks
 from dlmsite.operations.models import OperatorAction
 from dlmsite.operations.rehearsal import RehearsalRunner
 from dlmsite.operations.supervisor import OperationProblem, Supervisor
@@ -43,10 +44,11 @@ async def run_here(step: Callable[[], Any]) -> Any:
 Act = Callable[..., Any]
 
 
-def tools(supervisor: Supervisor, tmp_path: Path) -> Tools:
+def tools(supervisor: Supervisor, tmp_path: Path, master: FakeMaster) -> Tools:
     """The real ones, but for the workload."""
-    holds = Holds(supervisor, Gate(b"secret"), run_here)
-    return Tools(FakeWorkload(), holds, RehearsalRunner(tmp_path, supervisor.logs, run_here, lambda: None))
+    gate = Gate(b"secret")
+    rehearsal = RehearsalRunner(tmp_path, supervisor.logs, run_here, lambda: None)
+    return Tools(FakeWorkload(), Holds(supervisor, gate, run_here), rehearsal, Locks(master, gate))
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def supervisor(supervise: Start) -> Supervisor:
 @pytest.fixture
 async def act(supervisor: Supervisor, master: FakeMaster, sink: Sink, tmp_path: Path) -> AsyncIterator[Act]:
     """Asks for an action and returns its row when it has ended. Stand-ins join as soon as they run."""
-    helm = Helm(supervisor, master, tools(supervisor, tmp_path), sink, run_here)
+    helm = Helm(supervisor, master, tools(supervisor, tmp_path, master), sink, run_here)
     running = asyncio.create_task(helm.run())
 
     async def join() -> None:
@@ -141,7 +143,7 @@ async def test_a_node_that_ends_at_once_fails_with_its_last_words(
     supervise: Start, master: FakeMaster, sink: Sink, tmp_path: Path
 ) -> None:
     supervisor = supervise("fails")
-    helm = Helm(supervisor, master, tools(supervisor, tmp_path), sink, run_here)
+    helm = Helm(supervisor, master, tools(supervisor, tmp_path, master), sink, run_here)
     running = asyncio.create_task(helm.run())
     action = await requests_ask("ada", "add", "")
     async with asyncio.timeout(20):
@@ -156,7 +158,7 @@ async def test_a_node_that_does_not_join_in_time_has_failed(
 ) -> None:
     monkeypatch.setattr(helm_module, "JOIN_S", 0.3)
     supervisor = supervise()
-    helm = Helm(supervisor, master, tools(supervisor, tmp_path), sink, run_here)
+    helm = Helm(supervisor, master, tools(supervisor, tmp_path, master), sink, run_here)
     running = asyncio.create_task(helm.run())
     action = await requests_ask("ada", "add", "")
     async with asyncio.timeout(20):
