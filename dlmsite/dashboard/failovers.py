@@ -2,7 +2,7 @@
 
 A failover begins with the view that marks a member down, and ends when that view, or the next one that got so far, was
 settled: from then on every living member has all it should have. What came before, until the master knew of the death,
-is up to two seconds and a half for who falls silent, and is not in it.
+is up to two seconds and a half for who falls silent, and is not in it. Where nobody is left there is no failover.
 
 Elsewhere: the views (dlmsite.journal.nodes.write_view), drawing them (static/js/charts.js).
 """
@@ -41,7 +41,7 @@ def between(from_ns: int, to_ns: int) -> tuple[list[dict[str, Any]], int]:
     for place, view in enumerate(views):
         fallen = sorted(_down(view) - down)
         down = _down(view)
-        if fallen:
+        if fallen and len(down) < len(view.members):
             later = [*views[place:], *([after] if after else [])]
             settled_ns = next((other.settled_at_ns for other in later if other.settled_at_ns is not None), None)
             turns.append(

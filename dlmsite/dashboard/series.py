@@ -22,6 +22,7 @@ from dlmsite.dashboard.parameters import Whole
 from dlmsite.dashboard.problems import invalid
 from dlmsite.dashboard.shapes import COUNT, NUMBER, TEXT, TIME_MS, WIDE, maybe, obj, several, told
 from dlmsite.journal import samples
+from dlmsite.journal.models import Node
 from dlmsite.journal.samples import NS_PER_S, Figures
 from lockcore.core.timing import BUCKETS_US
 
@@ -46,7 +47,7 @@ SERIES: Final = obj(
     step_s=told(COUNT, "seconds per point"),
     at_ms=several(TIME_MS, "where each point begins"),
     total=LINES,
-    nodes=several({**LINES, **obj(**LINES["properties"], label=TEXT)}),
+    nodes=several(obj(**LINES["properties"], label=TEXT, color=told(COUNT, "index into the page's palette"))),
     failovers=several(failovers.FAILOVER, "oldest first"),
     failovers_left_out=COUNT,
 )
@@ -63,6 +64,7 @@ def series(request: HttpRequest) -> HttpResponse:
     starts = range(first_s, -(-to_ns // NS_PER_S), step)
     points = _points(starts, now_s)
     labels = sorted({label for point in points for label in point}, key=lambda label: (len(label), label))
+    colors = dict(Node.objects.values_list("label", "color"))
     turns, left_out = failovers.between(from_ns, to_ns)
     return answer(
         {
@@ -71,7 +73,10 @@ def series(request: HttpRequest) -> HttpResponse:
             "step_s": step,
             "at_ms": [start * 1_000 for start in starts],
             "total": _lines([_together(list(point.values())) for point in points]),
-            "nodes": [{**_lines([point.get(label) for point in points]), "label": label} for label in labels],
+            "nodes": [
+                {**_lines([point.get(label) for point in points]), "label": label, "color": colors.get(label, 0)}
+                for label in labels
+            ],
             "failovers": turns,
             "failovers_left_out": left_out,
         }

@@ -19,6 +19,7 @@ from dlmsite.dashboard import (
 app_name = "dashboard"
 urlpatterns: list[URLPattern] = [
     path("", views.ring, name="ring"),
+    path("charts/", views.charts, name="charts"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),

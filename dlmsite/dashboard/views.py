@@ -1,6 +1,6 @@
-"""The one page.
+"""The pages: the ring, and how the nodes did over time.
 
-Elsewhere: what fills it (static/js/main.js, consumers, api).
+Elsewhere: what fills them (static/js/main.js and charts.js, consumers, api).
 """
 
 from django.core.exceptions import PermissionDenied
@@ -21,3 +21,13 @@ def ring(request: HttpRequest) -> HttpResponse:
     if not can_view(request.user):
         raise PermissionDenied
     return render(request, "dashboard/ring.html", {"can_operate": can_operate(request.user)})
+
+
+@never_cache
+@ensure_csrf_cookie
+@require_safe
+def charts(request: HttpRequest) -> HttpResponse:
+    """Show how the nodes did over time to whoever may see it."""
+    if not can_view(request.user):
+        raise PermissionDenied
+    return render(request, "dashboard/charts.html", {"can_operate": can_operate(request.user)})

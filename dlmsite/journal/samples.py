@@ -131,6 +131,8 @@ class SampleBook:
 
 def merge_rows(rows: Sequence[Mapping[str, Figures]]) -> dict[str, Figures]:
     """Return what nodes did over several rows, one after the other."""
+    if len(rows) == 1:
+        return dict(rows[0])
     labels = {label for row in rows for label in row}
     return {label: merge([row[label] for row in rows if label in row]) for label in sorted(labels)}
 

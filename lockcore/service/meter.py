@@ -5,7 +5,9 @@ Invariants
       others hold the lock, which says nothing of the node.
   E2  A batch counts from when it first left until its peer has accepted
       it; sent again, it is the same batch.
-  E3  Bounded: two histograms, and one mark per peer in the view.
+  E3  A probe, by which nodes see whether they reach each other, is no
+      replication.
+  E4  Bounded: two histograms, and one mark per peer in the view.
 Elsewhere: what is told of it (lockcore.core.mastering.Gauges), when (shell).
 """
 
@@ -16,11 +18,11 @@ from bisect import bisect_left
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from lockcore.core.messages import BatchStatus, PeerAck, PeerBatch
+from lockcore.core.messages import PROBE_LSN, BatchStatus, PeerAck, PeerBatch
 from lockcore.core.timing import BUCKETS_US, COUNTS, Timing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from lockcore.core.messages import Gauges, Operation, PeerMessage
 
@@ -69,7 +71,7 @@ class Meter:
 
     def sent(self, address: str, message: PeerMessage) -> None:
         """A message leaves for a peer."""
-        if isinstance(message, PeerBatch):
+        if isinstance(message, PeerBatch) and message.lsn != PROBE_LSN:
             _, first_ns = self._under_way.get(address, (0, 0))
             self._under_way[address] = (message.lsn, first_ns or self._clock_ns())
 
@@ -82,10 +84,9 @@ class Meter:
             del self._under_way[message.sender.address]
             self._replicated.observe(self._clock_ns() - first_ns)
 
-    def retain(self, addresses: Iterable[str]) -> None:
-        """Forget who is no member any more."""
-        kept = set(addresses)
-        self._under_way = {address: mark for address, mark in self._under_way.items() if address in kept}
+    def new_view(self) -> None:
+        """Forget what was under way: it belongs to the view before, and what is left of it is sent anew."""
+        self._under_way.clear()
 
     def fill(self, gauges: Gauges) -> Gauges:
         """Return a node's gauges with what was measured here."""

@@ -271,7 +271,7 @@ class NodeShell:
         if view is not None and view.number != self._view_number:
             self._view_number = view.number
             self._peers.retain(m.address for m in view.members)
-            self._meter.retain(m.address for m in view.members)
+            self._meter.new_view()
             _log.info("view %d: %d of %d members up", view.number, len(view.up), len(view.members))
             self._was_settled = False
             self._tell_view(view)

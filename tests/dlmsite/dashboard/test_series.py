@@ -181,6 +181,14 @@ def test_a_failover_lasts_until_a_view_that_knows_of_it_is_settled(as_user: AsUs
     assert [(turn["nodes"], turn["duration_ms"]) for turn in told] == [(["n1"], 250), (["n2"], 1_500), (["n3"], None)]
 
 
+def test_where_nobody_is_left_there_is_no_failover(as_user: AsUser) -> None:
+    """A cluster that was stopped; the view of its next start says that all are gone."""
+    RingVersion.objects.all().delete()
+    view(-5, settled=-4)
+    view(5, "n1", "n2", "n3", settled=5)
+    assert ask(as_user("eve"), 0, 60)["failovers"] == []
+
+
 def test_what_was_down_before_and_who_came_back_is_no_failover(as_user: AsUser) -> None:
     RingVersion.objects.all().delete()
     view(-5, "n1", settled=-4)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lockcore.core.messages import BatchStatus, FindOwner, Gauges, Lock, PeerAck, PeerBatch
+from lockcore.core.messages import PROBE_LSN, BatchStatus, FindOwner, Gauges, Lock, PeerAck, PeerBatch
 from lockcore.core.timing import BUCKETS_US, COUNTS, Timing
 from lockcore.core.view import MemberId
 from lockcore.service.meter import Histogram, Meter
@@ -76,13 +76,29 @@ def test_replication_takes_until_the_peer_has_accepted_it_however_often_it_is_se
     assert meter.fill(Gauges()).replicated == told.replicated
 
 
-def test_who_is_no_member_any_more_is_not_waited_for() -> None:
+def test_what_was_under_way_in_the_view_before_is_not_waited_for() -> None:
+    """Its peer may be dead, and what is left of it leaves in other batches."""
     clock = Clock()
     meter = Meter(clock)
     meter.sent(PEER.address, batch(1))
-    meter.retain([ME.address])
+    meter.new_view()
     clock.ns += 5_000 * US
     assert meter.fill(Gauges()).replication_lag_us == 0
+
+
+def test_a_probe_is_no_replication_and_hides_none() -> None:
+    """E3: it goes to every member all the time, and is never acknowledged as a batch is."""
+    clock = Clock()
+    meter = Meter(clock)
+    meter.sent(PEER.address, batch(PROBE_LSN))
+    clock.ns += 400 * US
+    assert meter.fill(Gauges()).replication_lag_us == 0
+    meter.sent(PEER.address, batch(3))
+    meter.sent(PEER.address, batch(PROBE_LSN))
+    clock.ns += 90 * US
+    meter.heard(ack(PROBE_LSN))
+    meter.heard(ack(3))
+    assert meter.fill(Gauges()).replicated == Timing(counts(us100=1), 90)
 
 
 def test_what_the_core_measures_stays() -> None:
