@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import dj_database_url
+import django.contrib.admin
 from csp.constants import NONCE, NONE, SELF
 from django.utils.functional import SimpleLazyObject
 
@@ -33,6 +34,7 @@ ALLOWED_HOSTS = ENVIRONMENT.allowed_hosts
 INSTALLED_APPS = [
     "daphne",
     "channels",
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -67,7 +69,7 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],
-        "APP_DIRS": False,
+        "APP_DIRS": True,  # the admin's; ours are found first
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",
@@ -122,7 +124,12 @@ CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
 # --- static files: our modules and D3's, as they are, without a build step ------------------------------------------
 
 STATIC_URL = "/static/"
-STATICFILES_DIRS: list[Any] = [BASE_DIR / "static", *static_folders(BASE_DIR / "node_modules")]
+ADMIN_FILES = Path(django.contrib.admin.__file__).parent / "static/admin"
+STATICFILES_DIRS: list[Any] = [
+    BASE_DIR / "static",
+    ("admin", ADMIN_FILES),
+    *static_folders(BASE_DIR / "node_modules"),
+]
 STATICFILES_FINDERS = ["django.contrib.staticfiles.finders.FileSystemFinder"]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG

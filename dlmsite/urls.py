@@ -1,4 +1,4 @@
-"""The site's URLs: the way in, and the dashboard at the root.
+"""The site's URLs: the way in, the admin, and the dashboard at the root.
 
 Elsewhere: static files (WhiteNoise), sockets (dlmsite.dashboard.routing), answers where no view could
 (dlmsite.errors).
@@ -6,7 +6,10 @@ Elsewhere: static files (WhiteNoise), sockets (dlmsite.dashboard.routing), answe
 
 from django.urls import include, path
 
+from dlmsite.adminsite import site
+
 urlpatterns = [
+    path("admin/", site.urls),
     path("", include("dlmsite.access.urls")),
     path("", include("dlmsite.dashboard.urls")),
 ]
