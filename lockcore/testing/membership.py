@@ -2,7 +2,8 @@
 
 - Nobody is put out of the ring but who has died, has said goodbye, has not
   been heard for a node lease (M2, W13, W14), does not hear, or does not reach
-  another member; the last two only where no grace comes of it (M6).
+  another member; the last two only where no grace comes of it (M6), or when
+  nothing was acknowledged to it for a node lease: then it serves no more.
 - A death that was seen is in a view at once.
 - One change at a time: who joins or leaves waits until every member has said
   that it is settled in the view before.
@@ -19,11 +20,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lockcore.core.limits import NS_PER_MS
-from lockcore.core.messages import CloseCluster, DeathSeen, FromNode, Goodbye, Heartbeat, Register
+from lockcore.core.messages import (
+    CloseCluster,
+    DeathSeen,
+    FromNode,
+    Goodbye,
+    Heartbeat,
+    HeartbeatAck,
+    Register,
+    SendNode,
+)
 from lockcore.testing.record import Act, Deed, Violation
 
 if TYPE_CHECKING:
-    from lockcore.core.messages import MasterInput
+    from lockcore.core.messages import MasterEffect, MasterInput
     from lockcore.core.view import MemberId, View
     from lockcore.testing.stage import Stage
 
@@ -45,6 +55,8 @@ class Membership:
     _beats_ns: dict[MemberId, dict[int, int]] = field(default_factory=dict)
     _proved_ns: dict[MemberId, int] = field(default_factory=dict)
     _apart_ns: dict[MemberId, int] = field(default_factory=dict)
+    _acked_ns: dict[MemberId, int] = field(default_factory=dict)
+    _speakers: dict[int, MemberId] = field(default_factory=dict)
     _leaving: set[MemberId] = field(default_factory=set)
     _began_ns: int = 0
     _now_ns: int = 0
@@ -57,13 +69,16 @@ class Membership:
         self._beats_ns.clear()
         self._proved_ns.clear()
         self._apart_ns.clear()
+        self._acked_ns.clear()
+        self._speakers.clear()
         self._exempt = not remembers
 
     def hear(self, given: MasterInput, now_ns: int) -> None:
         """Look at an input before the master takes it."""
         self._now_ns = now_ns
         match given:
-            case FromNode(_, Heartbeat() as beat):
+            case FromNode(connection, Heartbeat() as beat):
+                self._speakers[connection] = beat.member
                 self._heard_ns[beat.member] = now_ns
                 heard_ns = self._beats_ns.setdefault(beat.member, {})
                 heard_ns[beat.number] = now_ns
@@ -78,6 +93,13 @@ class Membership:
                 self._leaving.add(member)
             case CloseCluster():
                 self._exempt = True
+
+    def say(self, effect: MasterEffect) -> None:
+        """Look at what the master says, before it is on its way."""
+        if isinstance(effect, SendNode) and isinstance(effect.message, HeartbeatAck):
+            member = self._speakers.get(effect.connection)
+            if member is not None:
+                self._acked_ns[member] = self._now_ns
 
     def see(self, given: MasterInput, view: View | None) -> None:
         """Look at the master's view after an input."""
@@ -97,7 +119,8 @@ class Membership:
             if not self._is_cut_off(member):
                 text = "alive, heard within a node lease, and without a goodbye"
                 self._accuse(f"{member.address} was put out in view {view.number}: {text}")
-            if len(gone) == len(members - others) and len(view.graces) > len(before.graces):
+            unheeded = self._is_over(self._acked_ns, member)
+            if len(gone) == len(members - others) and len(view.graces) > len(before.graces) and not unheeded:
                 self._accuse(f"{member.address} was put out alive in view {view.number}, and a grace came of it")
         planned = others - members | set(leaving)
         waiting = [m.address for m in sorted(members) if self._settled.get(m) != before.number]

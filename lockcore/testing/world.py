@@ -110,6 +110,7 @@ class World(Hosting):
         now = self.instant(self.master_clock)
         self.witness.membership.hear(given, now.boot_ns)
         for effect in self.master.step(given, now):
+            self.witness.membership.say(effect)
             self._carry_out_master(effect)
         self.witness.membership.see(given, self.master.view)
         self._arm_master()

@@ -8,8 +8,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
-from lockcore.core.messages import FromNode, Goodbye, Heartbeat, Unreached
-from lockcore.core.view import Member, MemberId, View
+import pytest
+
+from lockcore.core.messages import FromNode, Goodbye, Heartbeat, HeartbeatAck, SendNode, Unreached
+from lockcore.core.region import Region
+from lockcore.core.view import Grace, Member, MemberId, View
 from lockcore.testing.membership import Membership
 
 if TYPE_CHECKING:
@@ -60,3 +63,17 @@ def test_who_is_heard_and_apart_from_nobody_may_not_be_put_out() -> None:
     membership = watched()
     membership.publish(view(2, NODES[2]))
     assert [v.rule for v in membership.found] == ["I11"]
+
+
+@pytest.mark.parametrize("acked_at_ms", [1_200, 2_600])
+def test_a_deaf_member_may_be_put_out_with_a_grace_only_when_nothing_was_acknowledged_to_it(acked_at_ms: int) -> None:
+    """Found by simulation (seed 2414585): it was heard, but not heeded, and so served no more."""
+    membership = watched()
+    for step, member in enumerate(NODES):
+        membership.hear(FromNode(step + 1, Heartbeat(member, 20, 1, settled=False, floor=0)), acked_at_ms * NS_PER_MS)
+        membership.say(SendNode(step + 1, HeartbeatAck(20, 1, 1)))
+    beat(membership, NODES[2], 21, 3_700)
+    with_grace = View(2, 1, view(2, NODES[2]).members, 1, graces=(Grace(Region.of([(0, 9)]), 5_000),))
+    membership.publish(with_grace)
+    accused = [violation for violation in membership.found if "a grace came of it" in violation.text]
+    assert bool(accused) is (acked_at_ms == 2_600)
