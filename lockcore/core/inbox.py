@@ -89,7 +89,9 @@ def _take_batch(state: NodeState, batch: PeerBatch) -> None:
 
 
 def _go_on(state: NodeState, batch: PeerBatch) -> None:
-    """Serve who waited for what has arrived."""
+    """Serve who waited for what has arrived; where all has, copies become locks first (W10)."""
+    if batch.seal is not None:
+        promote_ready(state)
     for record in batch.transfers:
         queueing.revive(state, record.key)
         for request in state.desk.unpark(record.key):
@@ -97,8 +99,6 @@ def _go_on(state: NodeState, batch: PeerBatch) -> None:
     for file in batch.files:
         if file.transfer:
             queueing.revive(state, id_of(file.key))
-    if batch.seal is not None:
-        promote_ready(state)
 
 
 def _standing(state: NodeState, batch: PeerBatch) -> BatchStatus:

@@ -283,7 +283,7 @@ def _with_token(state: NodeState, request: Request, lease: Lease | None) -> None
     token = getattr(request.operation, "token", "")
     shown = None if lease is None else state.table.accepts(lease, token)
     known = lease is not None and (lease.serving or state.handover.ready(lease.position))
-    if known and lease is not None and shown is not None and lease.live(state.now.boot_ns):
+    if lease is not None and lease.serving and shown is not None and lease.live(state.now.boot_ns):
         _apply(state, request, lease, shown)
         return
     if known and lease is not None and request.again and _let_go(state, lease, token):

@@ -200,6 +200,21 @@ def test_a_new_primary_serves_no_copy_of_another_before_it_knows_all() -> None:
     assert [waiter.owner for waiter in heir.lease(key).waiters] == ["third"]
 
 
+def test_a_holder_that_waited_is_served_on_a_copy_only_when_the_copy_has_become_the_lock() -> None:
+    """W10: found by simulation (seed 2430727): renewed before, it got a seq that the primary that died had given."""
+    heir = Bench("d:4", ("b:2", "c:3"))
+    heir.number = VIEW_1 + 1_000
+    heir.view()
+    key = heir.key("d:4")
+    token = TokenMint(SECRET).make(key, TokenClaims(VIEW_1 + 7, 3, 10**15, "eve"))
+    call = heir.call(Lock(key, 5_000, "eve", token))
+    heir.seal("b:2")
+    copy = replace(record(key, VIEW_1 + 7, 3), token=token, served=False)
+    heir.deliver(PeerBatch(heir.peers["c:3"], heir.me, heir.number, 1_001, (), (copy,), BOTH_SEALS))
+    heir.take_in_all()
+    assert granted(heir.answers.get(call)).seq >= heir.number
+
+
 def test_an_acquisition_that_its_unlock_overtook_is_not_granted() -> None:
     """U5: forwarded over a slow stream, it comes when its client has given it up elsewhere: granted to nobody."""
     bench = Bench(peers=("b:2", "c:3")).settle()
