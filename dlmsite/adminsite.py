@@ -16,13 +16,15 @@ from django.apps import apps
 from django.conf import settings
 from django.contrib.admin import AdminSite, ModelAdmin
 from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.models import User
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import BinaryField, Field, JSONField, Model, TextField
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import resolve_url
+from django.shortcuts import redirect, resolve_url
+from django.utils.decorators import method_decorator
 from django.utils.functional import cached_property
 
 from dlmsite.access.models import ApiToken
@@ -53,9 +55,12 @@ class Site(AdminSite):
         user = request.user
         return bool(user.is_active and getattr(user, "is_staff", False) and getattr(user, "is_superuser", False))
 
+    @method_decorator(login_not_required)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Send who is not logged in to our own login (D2), and refuse the rest."""
+        """Send who is not logged in to our own login (D2), who may come in there, and refuse the rest."""
         del extra_context
+        if self.has_permission(request):
+            return redirect("admin:index")
         if request.user.is_authenticated:
             raise PermissionDenied
         return redirect_to_login(resolve_url("admin:index"), resolve_url(settings.LOGIN_URL))
@@ -103,8 +108,8 @@ class People(PeopleBase):
 
 def columns_of(model: type[Model]) -> tuple[str, ...]:
     """Return what a list shows: what is short, and no secret."""
-    short = [field.name for field in model._meta.concrete_fields if _is_short(field)]  # noqa: SLF001 - Django's own name
-    return tuple(short[:COLUMNS_MAX])
+    first, *rest = (field.name for field in model._meta.concrete_fields if _is_short(field))  # noqa: SLF001 - Django's
+    return (first, "__str__", *rest[:COLUMNS_MAX])
 
 
 def _is_short(field: "Field[Any, Any]") -> bool:

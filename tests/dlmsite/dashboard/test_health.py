@@ -70,16 +70,17 @@ def test_what_was_never_measured_is_not_ready() -> None:
 @pytest.mark.parametrize(
     ("late", "reason"),
     [
-        ({"lag_ms": 6_000}, "the recorder is 6.0 s behind"),
-        ({"pulse_ms": 60_000}, "the recorder is 60.0 s behind"),
-        ({"master_ms": 9_000}, "the master was last seen 9.0 s ago"),
+        ({"lag_ms": 6_000}, r"the recorder is 6\.\d s behind"),
+        ({"pulse_ms": 60_000}, r"the recorder is 6\d\.\d s behind"),
+        ({"master_ms": 9_000}, r"the master was last seen \d+\.\d s ago"),
     ],
 )
 def test_what_is_late_is_not_ready_and_says_so(late: dict[str, float], reason: str) -> None:
     measure(**late)
     response = Client().get("/readyz")
     assert (response.status_code, response["Content-Type"]) == (503, "application/problem+json")
-    assert response.json()["reasons"] == [reason]
+    (told,) = response.json()["reasons"]
+    assert re.fullmatch(reason, told)
 
 
 def test_a_journal_that_cannot_be_read_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:

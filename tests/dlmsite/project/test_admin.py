@@ -45,6 +45,17 @@ def test_there_is_no_second_login_without_a_bound_on_tries() -> None:
     assert response["Location"].startswith("/login/")
 
 
+def test_a_superuser_who_logs_in_by_password_arrives_at_the_tables() -> None:
+    User.objects.create_superuser("root", password="correct horse")
+    client = Client()
+    asked = client.get("/admin/", follow=True)
+    path = asked.redirect_chain[-1][0]
+    assert path.startswith("/login/?next=/admin/")
+    arrived = client.post(path, {"username": "root", "password": "correct horse"}, follow=True)
+    assert (arrived.status_code, arrived.request["PATH_INFO"]) == (200, "/admin/")
+    assert client.get("/admin/login/", follow=True).request["PATH_INFO"] == "/admin/"
+
+
 def test_no_token_opens_the_admin() -> None:
     token = tokens.create("ci", Scope.OPERATE)
     assert Client().get("/admin/", headers={"Authorization": f"Bearer {token}"}).status_code == 302
