@@ -197,7 +197,12 @@ def _actions(from_ns: int, to_ns: int) -> list[Mark]:
     rows = _by_time(OperatorAction.objects.all(), "requested_at_ns", from_ns, to_ns)
     fields = ("id", "requested_at_ns", "who", "what", "target", "state")
     return [
-        Mark(at_ns, "action", f"{who}: {what} {target}".rstrip() + ("" if state == "done" else f" ({state})"), number)
+        Mark(
+            at_ns,
+            "action",
+            f"{what} {target} by {who}".replace("  ", " ") + ("" if state == "done" else f" ({state})"),
+            number,
+        )
         for number, at_ns, who, what, target, state in rows.values_list(*fields)[:SCANNED_MAX]
     ]
 

@@ -29,6 +29,7 @@
  */
 
 import { clock } from "./format.js";
+import { NOT_LIVE } from "./plan.js";
 
 const LEASE_S = 2;
 const DOWN_S = 2.5;
@@ -79,7 +80,7 @@ export function endOf(hold) {
  * @returns {{enabled: boolean, why: string}}
  */
 export function disturbable(node, hold, { live, actions }) {
-  if (!live) return { enabled: false, why: "Not connected: what you see may be out of date" };
+  if (!live) return { enabled: false, why: NOT_LIVE };
   const pending = actions.find((a) => a.target === node.label && (a.state === "requested" || a.state === "running"));
   if (pending) return { enabled: false, why: `${pending.what} of ${node.label} is ${pending.state}: wait for its end` };
   if (hold) return { enabled: true, why: `${node.label} is ${hold.text}, asked for by ${hold.who}. End that now` };

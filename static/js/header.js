@@ -19,6 +19,8 @@ export class Header {
     this.stabilising = byId("stabilising", HTMLElement);
     this.countdown = new Countdown();
     this.masterToldMs = 0;
+    /** Whether a moment of the past is shown: what is known of it stays known. */
+    this.frozen = false;
     const toggle = document.getElementById("workload");
     this.workload = toggle instanceof HTMLInputElement ? toggle : null;
     this.workloadText = byId("workload-text", HTMLElement);
@@ -38,6 +40,12 @@ export class Header {
     this.countdown.told(this.cluster.master?.stabilising_ms ?? null, this.masterToldMs);
   }
 
+  /** @param {boolean} still whether a moment of the past is shown */
+  freeze(still) {
+    this.frozen = still;
+    this.showWorkload();
+  }
+
   /**
    * Time has passed: the delay runs, and what is not measured again is no longer known.
    * @param {number | null} lagMs
@@ -47,8 +55,8 @@ export class Header {
     const seenMs = this.cluster.master?.seen_age_ms ?? null;
     const elapsedMs = nowMs - this.masterToldMs;
     const fresh = isFresh(seenMs, elapsedMs, lagMs);
-    if (this.cluster.view !== null) this.#showWhetherSettled(fresh, seenMs === null ? null : seenMs + elapsedMs);
-    const leftMs = fresh ? this.countdown.leftMs(nowMs) : null;
+    if (this.cluster.view !== null) this.#showWhetherSettled(fresh || this.frozen, seenMs === null ? null : seenMs + elapsedMs);
+    const leftMs = fresh && !this.frozen ? this.countdown.leftMs(nowMs) : null;
     this.stabilising.hidden = leftMs === null;
     if (leftMs === null) return;
     if (this.cluster.master?.stabilising_ms === 0) setText(this.stabilising, "ring update waits", "Until the nodes are settled from the last change");
@@ -85,7 +93,7 @@ export class Header {
     const { available, on } = this.cluster.workload;
     setText(this.workloadText, available ? `Workload ${on ? "on" : "off"}` : "No workload");
     if (!this.workload) return;
-    this.workload.disabled = !available;
+    this.workload.disabled = !available || this.frozen;
     this.workload.checked = on;
     this.workload.title = available ? "Built-in clients that take, hold and release locks" : "Started without a workload (--no-workload)";
   }

@@ -18,6 +18,7 @@ import { ReleaseForm } from "./release.js";
 import { Legend } from "./legend.js";
 import { NodesTable } from "./nodestable.js";
 import { nodeColor } from "./palette.js";
+import { NOT_LIVE } from "./plan.js";
 import { RingPointer } from "./ringpointer.js";
 import { RingView } from "./ringview.js";
 import { Search } from "./search.js";
@@ -25,12 +26,16 @@ import { SessionsPanel } from "./sessions.js";
 import { LiveSocket } from "./socket.js";
 import { Tables } from "./tables.js";
 import { TailPanel } from "./tail.js";
+import { Travel } from "./timeline.js";
+import { dateTime } from "./timelinemodel.js";
 import { tellChange } from "./viewtext.js";
 
 const RESYNC_AFTER_MS = 800;
 const RESYNC_EVERY_MS = 5_000;
 const COUNT_EVERY_MS = 100;
 const AGE_EVERY_MS = 200;
+const RETURN_AGAIN_MS = 2_000;
+const WAITING_MAX = 1_000;
 const DARK = matchMedia("(prefers-color-scheme: dark)");
 
 const app = byId("app", HTMLElement);
@@ -56,11 +61,11 @@ const legend = new Legend({
 const socket = new LiveSocket({
   path: app.dataset["live"] ?? "/ws/live/",
   sessionPath: "/api/events/?limit=1",
-  lastEventId: () => (cluster.ready ? cluster.lastEventId : "0"),
-  onMessage: receive,
+  lastEventId: () => (cluster.ready && !travel.past ? cluster.lastEventId : "0"),
+  onMessage: hear,
   onState: showLink,
 });
-const isLive = () => socket.link.isLive(Date.now());
+const isLive = () => !travel.past && waiting === null && socket.link.isLive(Date.now());
 const lagMs = () => socket.link.lagMs;
 const actions = new ActionsList(byId("actions", HTMLElement), cluster);
 const dialog = new ActionDialog({ cluster, colorOf, isLive, onAction: noteAction });
@@ -72,7 +77,10 @@ const breaking = new Breaking({
   cluster, lines: nodes.lines, isLive, onAction: noteAction, onProblem: (text) => header.showProblem(text),
 });
 const keyDialog = new KeyDialog({ cluster, colorOf, release: canOperate ? new ReleaseForm(noteAction) : null });
-const lookAt = (/** @type {string} */ key) => keyDialog.open(key);
+const lookAt = (/** @type {string} */ key) => {
+  if (travel.past) header.showProblem("Looking inside a key asks its node as it is now. Press L for live, and look again.");
+  else keyDialog.open(key);
+};
 const search = new Search({ cluster, view, colorOf, onKey: lookAt });
 const tail = new TailPanel(cluster, colorOf, lookAt);
 const tables = new Tables(cluster, colorOf, (node) => nodes.healthOf(node), lookAt);
@@ -87,6 +95,11 @@ const showLocks = oncePerFrame(() => {
   dialog.update();
 });
 new SessionsPanel({ onEvents: (session) => tail.showSession(session) });
+const travel = new Travel({
+  labelOf: (address) => cluster.labelOf(address), colorOf, onPast: showPast, onLive: () => void showPresent(), onSignedOut: signedOut,
+});
+/** @type {import("./contract.js").Message[] | null} what came while the present was asked for, to be folded after it */
+let waiting = null;
 let colorsKey = "";
 let resyncDue = false;
 let resyncedMs = 0;
@@ -103,6 +116,57 @@ DARK.addEventListener("change", () => {
   tail.show();
   showAll();
 });
+
+/** While the past is shown the present waits: it is asked for as a whole afterwards. @param {import("./contract.js").Message} message */
+function hear(message) {
+  if (travel.past) {
+    if (message.type === "delta") travel.heard({ view: message.view !== undefined, actions: message.actions !== undefined, events: message.events });
+  } else if (waiting === null) receive(message);
+  else if (waiting.length < WAITING_MAX) waiting.push(message);
+}
+
+/** Draw the picture of a moment. What only the present has (workload, running check) stays as it is. @param {import("./timeline.js").Past} past */
+function showPast(past) {
+  const { workload, invariants } = cluster;
+  freeze(true);
+  cluster.events = [];
+  show(cluster.applySnapshot({ ...past, workload, invariants }));
+  breaking.receive({ holds: [] });
+  caption.textContent = `The ring as it was at ${dateTime(past.moment.at_ms)}.`;
+}
+
+/** Come back: a whole picture, and then what was told since it was asked for. */
+async function showPresent() {
+  waiting = [];
+  try {
+    const snapshot = await get("/api/snapshot/");
+    const since = waiting;
+    if (travel.past || since === null) return;
+    waiting = null;
+    freeze(false);
+    cluster.events = [];
+    show(cluster.applySnapshot(snapshot));
+    breaking.receive(snapshot);
+    header.showProblem("");
+    spoken.textContent = "Live again";
+    caption.textContent = "Outer band: primaries. Inner band: backups. Marks between them: held locks.";
+    since.forEach(receive);
+  } catch (error) {
+    if (error instanceof SignedOut) return signedOut();
+    header.showProblem(`The present cannot be read, and is asked for again: ${error instanceof Error ? error.message : error}`);
+    setTimeout(() => !travel.past && showPresent(), RETURN_AGAIN_MS);
+  }
+}
+
+/** Ages stop while the past is shown: a moment does not grow old. @param {boolean} still */
+function freeze(still) {
+  nodes.frozen = still;
+  header.freeze(still);
+}
+
+function signedOut() {
+  socket.link.end("signed out: reload to log in");
+}
 
 /** @param {import("./contract.js").Message} message */
 function receive(message) {
@@ -131,6 +195,7 @@ function show(change) {
   tail.update(change);
   if (change.locks || change.view || change.nodes) tables.changed();
   if (change.doubtful) resync();
+  if (!travel.past) travel.heard(change);
   showLink();
 }
 
@@ -140,6 +205,7 @@ function showRing(change) {
   legend.showRing();
   search.show();
   dialog.update();
+  if (travel.past) return;
   const text = tellChange(change, (address) => cluster.labelOf(address));
   // What moved stays readable when the dead are taken off the ring a second later, by which nothing moves.
   if (change.first || change.diff.primaryShare > 0) caption.textContent = text;
@@ -170,10 +236,10 @@ function showAll() {
 
 function showLink() {
   header.showLink(socket.link.describe(Date.now()));
-  app.classList.toggle("is-stale", cluster.ready && !isLive());
+  app.classList.toggle("is-stale", cluster.ready && !travel.past && !isLive());
   if (!(addButton instanceof HTMLButtonElement)) return;
   addButton.disabled = !isLive();
-  addButton.title = isLive() ? "Start one more lock node" : "Not connected: what you see may be out of date";
+  addButton.title = isLive() ? "Start one more lock node" : NOT_LIVE;
 }
 
 /** @param {import("./contract.js").Action} action */
@@ -190,10 +256,12 @@ function resync() {
   setTimeout(async () => {
     resyncDue = false;
     resyncedMs = Date.now();
+    if (travel.past || waiting !== null) return;
     try {
-      show(cluster.applySnapshot(await get("/api/snapshot/"), { force: false }));
+      const snapshot = await get("/api/snapshot/");
+      if (!travel.past && waiting === null) show(cluster.applySnapshot(snapshot, { force: false }));
     } catch (error) {
-      if (error instanceof SignedOut) socket.link.end("signed out: reload to log in");
+      if (error instanceof SignedOut) signedOut();
     }
   }, Math.max(RESYNC_AFTER_MS, resyncedMs + RESYNC_EVERY_MS - Date.now()));
 }
@@ -205,4 +273,5 @@ setInterval(() => {
   tables.changed();
 }, 1_000);
 showAll();
+travel.start();
 socket.start();

@@ -31,6 +31,13 @@ export class NodesTable {
     /** @type {Map<string, Line>} */
     this.lines = new Map();
     this.toldMs = 0;
+    /** Whether a moment of the past is shown: it does not grow old. */
+    this.frozen = false;
+  }
+
+  /** @returns {number} since the server has told of the nodes */
+  #elapsedMs() {
+    return this.frozen ? 0 : Date.now() - this.toldMs;
   }
 
   /** The server has told of the nodes just now. */
@@ -41,7 +48,7 @@ export class NodesTable {
   /** @param {NodeRow} node @returns {import("./health.js").Health} what may be said of it now */
   healthOf(node) {
     const down = this.parts.cluster.ring.down.has(node.address);
-    return healthOf(node, { elapsedMs: Date.now() - this.toldMs, lagMs: this.parts.lagMs(), down });
+    return healthOf(node, { elapsedMs: this.#elapsedMs(), lagMs: this.parts.lagMs(), down });
   }
 
   /** Nodes, the view or actions have changed. */
@@ -160,7 +167,7 @@ export class NodesTable {
     setText(line.state, state, `${why}${node.pid === null ? "" : ` · process ${node.pid}`}`);
     setText(line.note, note);
     line.row.classList.toggle("is-down", tone === "bad" || this.parts.cluster.ring.down.has(node.address));
-    const heardMs = node.heartbeat_age_ms === null ? null : node.heartbeat_age_ms + Date.now() - this.toldMs;
+    const heardMs = node.heartbeat_age_ms === null ? null : node.heartbeat_age_ms + this.#elapsedMs();
     setText(line.heartbeat, heardMs === null ? "unknown" : age(heardMs));
     line.heartbeat.classList.toggle("late", heardMs !== null && heardMs > freshMs(this.parts.lagMs()));
   }

@@ -10,6 +10,8 @@ import { count, percent, plural } from "./format.js";
 import { HashRing } from "./ring.js";
 import { diffRings } from "./ringdiff.js";
 
+export const NOT_LIVE = "Not live: what you see may be out of date, or of the past";
+
 /**
  * @typedef {"kill" | "stop" | "restart" | "add"} What
  * @typedef {{target: string, count: number}} Gain
@@ -87,7 +89,7 @@ export function nextNode(nodes) {
  * @returns {Availability}
  */
 export function availability(what, node, { live, actions }) {
-  if (!live) return no("Not connected: what you see may be out of date");
+  if (!live) return no(NOT_LIVE);
   const pending = actions.find((a) => a.target === node.label && (a.state === "requested" || a.state === "running"));
   if (pending) return no(`${pending.what} of ${node.label} is ${pending.state}: wait for its end`);
   if (what === "restart") {

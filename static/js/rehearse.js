@@ -12,6 +12,7 @@
 import { post } from "./api.js";
 import { byId, make, setText } from "./dom.js";
 import { age, clock, count, plural } from "./format.js";
+import { NOT_LIVE } from "./plan.js";
 
 const SECOND_MS = 1_000;
 const SEED_MAX = 2 ** 31 - 1;
@@ -101,7 +102,7 @@ export class RehearsalPanel {
     const live = this.parts.isLive();
     const busy = pending("rehearse") || this.parts.faults.rehearsal?.state === "running";
     this.start.disabled = !live || busy;
-    this.start.title = !live ? "Not connected: what you see may be out of date" : busy ? "One at a time" : "Breaks a cluster of its own, not this one";
+    this.start.title = !live ? NOT_LIVE : busy ? "One at a time" : "Breaks a cluster of its own, not this one";
     this.stop.hidden = !busy;
     this.stop.disabled = !live || pending("stop rehearsal");
   }

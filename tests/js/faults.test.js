@@ -53,7 +53,7 @@ test("a node is disturbed only while it has a process, is shown live, and nobody
   assert.ok(disturbable(node({}), undefined, now).enabled);
   assert.ok(disturbable(node({ state: "suspected" }), hold(), now).enabled);
   assert.match(disturbable(node({ state: "killed", pid: null }), undefined, now).why, /no process/);
-  assert.match(disturbable(node({}), hold(), { ...now, live: false }).why, /Not connected/);
+  assert.match(disturbable(node({}), hold(), { ...now, live: false }).why, /Not live/);
   assert.match(disturbable(node({}), undefined, { live: true, actions: [action({ what: "pause" })] }).why, /wait for its end/);
 });
 

@@ -78,5 +78,5 @@ test("while an action on a node is under way there is no second one", () => {
 });
 
 test("nobody acts on a picture that is out of date", () => {
-  assert.match(availability("kill", node({}), { live: false, actions: [] }).why, /Not connected/);
+  assert.match(availability("kill", node({}), { live: false, actions: [] }).why, /Not live/);
 });

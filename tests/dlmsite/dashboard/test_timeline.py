@@ -36,7 +36,7 @@ def test_views_faults_actions_and_violations_are_marked(as_user: AsUser) -> None
     Violation.objects.create(mark="m", rule="I1", text="granted twice", evidence=[{}, {}], found_at_ns=NOW_NS + 7 * S)
     found = ask(as_user("eve"))
     assert [(mark["kind"], mark["text"]) for mark in found["marks"]] == [
-        ("action", "ada: kill n1"),
+        ("action", "kill n1 by ada"),
         ("fault", "n1 died: not heard for 2 s"),
         ("view", "A new view of the same version: 2 of 3 members up"),
         ("violation", "I1: granted twice"),
