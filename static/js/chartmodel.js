@@ -39,7 +39,7 @@ export function milliseconds(ms) {
 /** @type {Chart[]} */
 export const CHARTS = [
   { id: "ops", title: "Operations", says: "per second", whole: false, tell: (value) => `${perSecond(value)}/s` },
-  { id: "times", title: "Time to an answer", says: "without waits for other holders", whole: false, tell: milliseconds },
+  { id: "times", title: "Time to an answer", says: "p50 line, p95 dashes, p99 dots; without waits for other holders", whole: false, tell: milliseconds },
   { id: "held", title: "Held locks", says: "as primary", whole: true, tell: (value) => count(Math.round(value)) },
   { id: "waiting", title: "Requests whose answer waits", says: "the most at once", whole: true, tell: (value) => count(Math.round(value)) },
   { id: "lag", title: "Replication lag", says: "the oldest change that a backup lacks", whole: false, tell: milliseconds },
@@ -144,7 +144,7 @@ export function drawn(series, chart, who) {
 
 /** @param {number} color @returns {string} */
 export function dashOf(color) {
-  return DASHES[Math.floor(color / 2) % DASHES.length] ?? "";
+  return DASHES[color % DASHES.length] ?? "";
 }
 
 /** @param {Drawn[]} lines @returns {number} the highest value of all, 0 without any */

@@ -6,10 +6,10 @@
 
 import { get, SignedOut } from "./api.js";
 import {
-  CHARTS, EVERYBODY, drawn, fitted, moved, nanoseconds, pointAt, readout, rows, searchOf, seriesPath, spanOf, stretchOf,
+  CHARTS, EVERYBODY, dashOf, drawn, fitted, moved, nanoseconds, pointAt, readout, rows, searchOf, seriesPath, spanOf, stretchOf,
   tellFailover, zoomed,
 } from "./chartmodel.js";
-import { ChartView } from "./chartview.js";
+import { ChartView, sampleOf } from "./chartview.js";
 import { byId, make, oncePerFrame, setText, swatch } from "./dom.js";
 import { age, clock, plural } from "./format.js";
 import { nodeColor } from "./palette.js";
@@ -94,7 +94,10 @@ function showNodes(told) {
     node.replaceChildren(...labels.map((label) => make("option", { value: label, text: label || "all nodes" })));
   }
   node.value = who;
-  legend.replaceChildren(...told.nodes.map((one) => make("li", {}, [swatch(one.label, nodeColor(one.color, DARK.matches))])));
+  legend.replaceChildren(...told.nodes.map((one) => {
+    const color = nodeColor(one.color, DARK.matches);
+    return make("li", {}, [swatch(one.label, color), " ", sampleOf(color, dashOf(one.color))]);
+  }));
 }
 
 /** @param {import("./chartmodel.js").Series} told */

@@ -26,6 +26,18 @@ const TICK_ROOM = 95;
  * @typedef {import("./chartmodel.js").Stretch} Stretch
  */
 
+/**
+ * What a line looks like, for the legend.
+ * @param {string} color @param {string} dash @returns {SVGSVGElement}
+ */
+export function sampleOf(color, dash) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  select(svg).attr("width", 26).attr("height", 8).attr("aria-hidden", "true")
+    .append("line").attr("x1", 1).attr("x2", 25).attr("y1", 4).attr("y2", 4).attr("stroke-width", 2)
+    .attr("stroke", color).attr("stroke-dasharray", dash || null);
+  return svg;
+}
+
 export class ChartView {
   /**
    * @param {import("./chartmodel.js").Chart} chart
@@ -73,7 +85,9 @@ export class ChartView {
       axes.append("text").attr("x", LEFT - 8).attr("y", y + 4).attr("text-anchor", "end").text(this.chart.tell(value));
     }
     for (const moment of this.x.ticks(Math.max(2, Math.floor((width - LEFT) / TICK_ROOM)))) {
-      axes.append("text").attr("x", this.x(moment)).attr("y", this.height - 5).attr("text-anchor", "middle").text(tickText(moment.getTime(), to - from));
+      const x = this.x(moment);
+      const anchor = x > width - TICK_ROOM / 3 ? "end" : "middle";
+      axes.append("text").attr("x", x).attr("y", this.height - 5).attr("text-anchor", anchor).text(tickText(moment.getTime(), to - from));
     }
   }
 

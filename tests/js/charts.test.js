@@ -86,3 +86,8 @@ test("a failover that nobody saw settle does not look settled", () => {
   assert.equal(tellFailover({ ...failover, nodes: ["n1"], duration_ms: 1_234 }), "n1 marked down, settled after 1.2 s");
   assert.deepEqual([0.123, 4.56, 12.3, 2_500].map(milliseconds), ["0.12 ms", "4.6 ms", "12 ms", "2.5 s"]);
 });
+
+test("neighbours differ by their dashes too", () => {
+  const [n1, n2] = drawn(series(), "ops", EVERYBODY);
+  assert.notEqual(n1?.dash, n2?.dash);
+});
