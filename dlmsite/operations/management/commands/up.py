@@ -13,7 +13,7 @@ import socket
 from argparse import ArgumentParser
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.management import call_command
@@ -27,6 +27,7 @@ from dlmsite.environment import make_data_folder
 from dlmsite.operations.cluster import Cluster, ClusterSettings
 from dlmsite.operations.seats import NODES_MAX, Plan
 from dlmsite.operations.supervisor import OperationProblem, check_port
+from dlmsite.pacing import Pace, send_paced
 from lockcore.service.problems import ServiceProblem
 
 log = logging.getLogger(__name__)
@@ -102,8 +103,16 @@ class Command(BaseCommand):
 
         from dlmsite.asgi import application  # noqa: PLC0415
 
+        class PacedServer(Server):  # type: ignore[misc]  # daphne ships no types
+            """Daphne, but long answers wait for their reader."""
+
+            paces: ClassVar[dict[Any, Pace]] = {}
+
+            async def handle_reply(self, protocol: Any, message: Any) -> None:
+                await send_paced(super().handle_reply, protocol, message, self.paces)
+
         run = _Run(self, asked, link, reactor)
-        server = Server(
+        server = PacedServer(
             application,
             endpoints=[f"fd:fileno={page.detach()}"],  # Twisted copies the descriptor and closes it
             signal_handlers=False,
