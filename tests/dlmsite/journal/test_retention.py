@@ -5,7 +5,7 @@ from django.test import override_settings
 
 from dlmsite.environment import EnvironmentProblem
 from dlmsite.journal import retention
-from dlmsite.journal.models import Cursor, LockEvent, RingVersion
+from dlmsite.journal.models import Cursor, Frame, LockEvent, NodesSeen, RingVersion
 from dlmsite.journal.retention import NS_PER_DAY, Limits, limits, prune
 
 pytestmark = pytest.mark.django_db
@@ -69,3 +69,16 @@ def test_a_limit_that_is_no_number_is_refused_with_its_name(monkeypatch: pytest.
     monkeypatch.setenv("LOCKRING_RETENTION_ROWS", "many")
     with pytest.raises(EnvironmentProblem, match="LOCKRING_RETENTION_ROWS must be a whole number"):
         limits()
+
+
+def test_what_only_removed_events_needed_goes_with_them() -> None:
+    """Moments are told again from frames; those of events that are gone would pile up for ever."""
+    make_events(10)
+    first = LockEvent.objects.order_by("id").values_list("id", flat=True)[0]
+    for through in (first, first + 3, first + 5, first + 8):
+        Frame.objects.create(through_id=through, at_ns=NOW_NS, held=0, whole=True)
+    for at_ns in (1, 2, 3, NOW_NS):
+        NodesSeen.objects.create(at_ns=at_ns, blob=b"")
+    assert prune(Limits(rows=3, days=0), NOW_NS) == 7
+    assert list(Frame.objects.order_by("id").values_list("through_id", flat=True)) == [first + 5, first + 8]
+    assert list(NodesSeen.objects.order_by("id").values_list("at_ns", flat=True)) == [3, NOW_NS]
