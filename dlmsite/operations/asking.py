@@ -42,6 +42,12 @@ async def ask_key(address: str, key: str) -> KeySeen | None:
     return await _ask(grpc_target(address), INSPECT, decode_key, encode_inspect(key))
 
 
+async def ask_keys(addresses: list[str], key: str) -> dict[str, KeySeen | None]:
+    """Return what each node has of a key; None for one that does not answer."""
+    answers = await asyncio.gather(*(ask_key(address, key) for address in addresses))
+    return dict(zip(addresses, answers, strict=True))
+
+
 async def ask_sessions(addresses: list[str]) -> dict[str, SessionsSeen | None]:
     """Return which sessions each node knows, and what they have there; None for one that does not answer."""
     answers = await asyncio.gather(*(_ask(grpc_target(address), SESSIONS, decode_sessions) for address in addresses))

@@ -72,10 +72,13 @@ class RangePlace:
 class KeySeen:
     """A key as its primary has it; `decides` is False where another node does, and this one knows nothing for sure.
 
-    The totals are of all; the tuples hold the first ones.
+    The totals are of all; the tuples hold the first ones. `order` is the
+    (generation, seq) of the lock's state here, which a copy has as well;
+    (0, 0): none.
     """
 
     decides: bool
+    order: tuple[int, int] = (0, 0)
     holder: Holder | None = None
     queue: tuple[Place, ...] = ()
     queue_total: int = 0
@@ -111,13 +114,15 @@ class SessionsSeen:
 def see_key(state: NodeState, key: str) -> KeySeen:
     """Return what this node decides about a key."""
     position, now_ns = position_of(key), state.now.boot_ns
-    if not state.decides(position):
-        return KeySeen(decides=False)
     lease, file = state.table.get(key), state.files.get(id_of(key))
+    order = lease.order if lease is not None else (0, 0)
+    if not state.decides(position):
+        return KeySeen(decides=False, order=order)
     waiters = lease.waiters if lease is not None else []
     waiting = file.table.waiters() if file is not None else ()
     return KeySeen(
         decides=True,
+        order=order,
         holder=_holder(lease, now_ns),
         queue=tuple(
             Place(w.owner, w.session.ref.id, w.session.label, _left_ms(w.until_ns, now_ns))

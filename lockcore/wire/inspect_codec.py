@@ -50,6 +50,7 @@ def encode_key(seen: KeySeen) -> bytes:
             pb.RangePlace(piece=piece_message(p.piece), fair=p.fair, remaining_ms=p.remaining_ms) for p in seen.waiting
         ],
         waiting_total=seen.waiting_total,
+        order=pb.Order(generation=seen.order[0], seq=seen.order[1]),
     ).SerializeToString()
 
 
@@ -74,6 +75,7 @@ def decode_key(data: bytes) -> KeySeen:
     message = parse(pb.KeySeen, data)
     return KeySeen(
         decides=message.decides,
+        order=(message.order.generation, message.order.seq),
         holder=_holder_of(message.holder) if message.HasField("holder") else None,
         queue=tuple(Place(p.owner, p.session, p.label, _left(p)) for p in message.queue),
         queue_total=message.queue_total,

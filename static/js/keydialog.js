@@ -49,6 +49,7 @@ export class KeyDialog {
     this.key = key;
     this.facts = null;
     setText(this.title, shorten(key, 120), key);
+    byId("key-life", HTMLAnchorElement).search = `?key=${encodeURIComponent(key)}`;
     setText(this.status, "asking its primary …");
     this.problem.hidden = true;
     this.parts.release?.reset();

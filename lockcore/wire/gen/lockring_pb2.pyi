@@ -1516,8 +1516,9 @@ class KeySeen(_message.Message):
     RANGES_TOTAL_FIELD_NUMBER: _builtins.int
     WAITING_FIELD_NUMBER: _builtins.int
     WAITING_TOTAL_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
     decides: _builtins.bool
-    """false: another node does, and nothing else is told"""
+    """false: another node does, and nothing else is told but the order"""
     queue_total: _builtins.int
     ranges_total: _builtins.int
     waiting_total: _builtins.int
@@ -1531,6 +1532,10 @@ class KeySeen(_message.Message):
     def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___Piece]: ...
     @_builtins.property
     def waiting(self) -> _containers.RepeatedCompositeFieldContainer[Global___RangePlace]: ...
+    @_builtins.property
+    def order(self) -> Global___Order:
+        """of the lock's state here; a copy has one too"""
+
     def __init__(
         self,
         *,
@@ -1542,10 +1547,11 @@ class KeySeen(_message.Message):
         ranges_total: _builtins.int = ...,
         waiting: _abc.Iterable[Global___RangePlace] | None = ...,
         waiting_total: _builtins.int = ...,
+        order: Global___Order | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder", "order", b"order"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decides", b"decides", "holder", b"holder", "queue", b"queue", "queue_total", b"queue_total", "ranges", b"ranges", "ranges_total", b"ranges_total", "waiting", b"waiting", "waiting_total", b"waiting_total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decides", b"decides", "holder", b"holder", "order", b"order", "queue", b"queue", "queue_total", b"queue_total", "ranges", b"ranges", "ranges_total", b"ranges_total", "waiting", b"waiting", "waiting_total", b"waiting_total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

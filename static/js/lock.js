@@ -1,0 +1,198 @@
+/**
+ * The page of one lock: what is with it now, and its life as recorded.
+ *
+ * Asked each second while it is shown: what is now; each five: its life, as long as the newest page is shown.
+ * Elsewhere: what is drawn (lockmodel.js).
+ */
+
+import { get, SignedOut } from "./api.js";
+import { isoLocal, linkTo } from "./auditmodel.js";
+import { byId, make, setText } from "./dom.js";
+import { age, clock, clockMs, count, plural, shortNumber, shorten } from "./format.js";
+import { behind, endOf, lay, ownerOf, servedBy } from "./lockmodel.js";
+
+const NOW_MS = 1_000;
+const LIFE_EVERY = 5;
+const LANE_PX = 26;
+const WIDTH_PX = 1_000;
+const NAME_PX = 150;
+const SVG = "http://www.w3.org/2000/svg";
+
+/** @typedef {import("./lockmodel.js").Held} Held */
+
+const problem = byId("problem", HTMLElement);
+const input = byId("key", HTMLInputElement);
+let key = new URLSearchParams(location.search).get("key") ?? "";
+let asked = 0;
+let ticks = 0;
+/** @type {string | null} */
+let before = null;
+/** @type {Held[]} */
+let shown = [];
+
+byId("which", HTMLFormElement).addEventListener("submit", (event) => {
+  event.preventDefault();
+  open(input.value);
+  history.pushState(null, "", `?key=${encodeURIComponent(key)}`);
+});
+addEventListener("popstate", () => open(new URLSearchParams(location.search).get("key") ?? ""));
+byId("older", HTMLButtonElement).addEventListener("click", () => void older());
+
+/** @param {string} wanted */
+function open(wanted) {
+  key = wanted;
+  input.value = key;
+  asked += 1;
+  ticks = 0;
+  shown = [];
+  before = null;
+  document.title = key === "" ? "Lock · Lockring" : `${shorten(key, 60)} · Lockring`;
+  for (const id of ["now", "life", "refused"]) byId(id, HTMLElement).hidden = true;
+  problem.hidden = true;
+  if (key === "") input.focus();
+  else void tick(asked);
+}
+
+/** @param {number} number of the key that is shown */
+async function tick(number) {
+  if (number !== asked) return;
+  const name = encodeURIComponent(key);
+  try {
+    if (ticks % LIFE_EVERY === 0 && (ticks === 0 || before === null || shown.length === 0)) await readLife(number, name);
+    const [facts, pair] = await Promise.all([get(`/api/key/?key=${name}`), get(`/api/lock/pair/?key=${name}`)]);
+    if (number !== asked) return;
+    problem.hidden = true;
+    showNow(facts, pair);
+  } catch (error) {
+    if (number !== asked) return;
+    setText(problem, error instanceof Error ? error.message : String(error));
+    problem.hidden = false;
+    setText(byId("now-status", HTMLElement), "unknown");
+    byId("now", HTMLElement).classList.add("is-old");
+    if (error instanceof SignedOut) return;
+  }
+  ticks += 1;
+  setTimeout(() => void tick(number), NOW_MS);
+}
+
+/** @param {number} number @param {string} name */
+async function readLife(number, name) {
+  const life = await get(`/api/lock/?key=${name}`);
+  if (number !== asked) return;
+  shown = life.holds;
+  before = null;
+  showLife(life);
+}
+
+async function older() {
+  const number = asked;
+  if (before === null) return;
+  const life = await get(`/api/lock/?key=${encodeURIComponent(key)}&before=${before}`);
+  if (number !== asked) return;
+  const known = new Set(shown.map((held) => held.generation));
+  shown = [...shown, ...life.holds.filter((/** @type {Held} */ held) => !known.has(held.generation))];
+  showLife({ ...life, holds: shown });
+}
+
+/** @param {import("./contract.js").KeyFacts} facts @param {{nodes: {role: string, label: string, address: string, generation: string, seq: string, answers: boolean}[]}} pair */
+function showNow(facts, pair) {
+  const panel = byId("now", HTMLElement);
+  panel.hidden = false;
+  panel.classList.remove("is-old");
+  const { holder } = facts;
+  setText(byId("now-status", HTMLElement), `as its primary decides, at ${clock(facts.seen_ms)}`);
+  setText(byId("holder", HTMLElement), holder === null ? "Nobody holds it." : `Held by ${shorten(holder.owner, 80) || "an owner without a name"}${holder.session === "" ? " by a token" : ` through a session ${shorten(holder.label, 60)}`}, generation ${holder.generation}.`);
+  const lease = byId("lease", HTMLElement);
+  lease.hidden = holder === null;
+  if (holder !== null) {
+    const bar = byId("lease-bar", HTMLProgressElement);
+    bar.max = Math.max(holder.ttl_ms, holder.remaining_ms, 1);
+    bar.value = holder.remaining_ms;
+    setText(byId("lease-text", HTMLElement), `${age(holder.remaining_ms)} of ${age(holder.ttl_ms)} left, unless it is renewed`);
+  }
+  const words = behind(pair.nodes);
+  byId("pair-body", HTMLTableSectionElement).replaceChildren(...pair.nodes.map((node, i) => make("tr", {}, [
+    make("td", { "data-label": "Role", text: node.role }), make("td", { "data-label": "Node", title: node.address, text: node.label }),
+    make("td", { class: "num", "data-label": "Generation", title: node.generation, text: node.answers ? shortNumber(node.generation) : "–" }),
+    make("td", { class: "num", "data-label": "Seq", title: node.seq, text: node.answers ? shortNumber(node.seq) : "–" }),
+    make("td", { "data-label": "Behind", text: words[i] ?? "" }),
+  ])));
+  const waits = facts.queue_total + facts.waiting_total;
+  const ranges = facts.ranges_total === 0 ? "" : ` ${plural(facts.ranges_total, "byte range")} ${facts.ranges_total === 1 ? "is" : "are"} locked.`;
+  setText(byId("waiting", HTMLElement), `${waits === 0 ? "Nobody waits." : `${plural(waits, "waits", "wait")}, the first: ${shorten(facts.queue[0]?.label ?? facts.waiting[0]?.label ?? "", 60)}.`}${ranges}`);
+}
+
+/** @param {{holds: Held[], refused: import("./contract.js").LockEvent[], read: number, next_before: string | null}} life */
+function showLife(life) {
+  before = life.next_before;
+  byId("life", HTMLElement).hidden = false;
+  byId("older", HTMLButtonElement).hidden = before === null;
+  setText(byId("life-status", HTMLElement), life.holds.length === 0
+    ? "No event of this lock is recorded: it was never held, or so long ago that its history has been pruned."
+    : `${plural(life.holds.length, "holder")}, from ${plural(life.read, "event")}${before === null ? "" : "; there are older ones"}`);
+  drawLanes(life.holds);
+  byId("life-body", HTMLTableSectionElement).replaceChildren(...life.holds.map((held, i) => row(held, i === 0)));
+  const refused = byId("refused", HTMLElement);
+  refused.hidden = life.refused.length === 0;
+  byId("refused-body", HTMLTableSectionElement).replaceChildren(...life.refused.map((event) => make("tr", {}, [
+    make("td", { "data-label": "Time" }, [make("a", { href: `/?at=${Math.floor(event.time_ms)}`, text: clockMs(event.time_ms), title: isoLocal(event.time_ms) })]),
+    make("td", { "data-label": "Node", title: event.node, text: event.label }), make("td", { "data-label": "Owner", text: shorten(event.owner, 80) }),
+    make("td", { "data-label": "Why", text: event.detail }),
+  ])));
+}
+
+/** @param {Held} held @param {boolean} newest */
+function row(held, newest) {
+  const lasted = held.begin_ms === null ? "unknown" : age((held.end_ms ?? (newest ? Date.now() : held.begin_ms)) - held.begin_ms);
+  const began = held.begin_ms;
+  return make("tr", { "data-generation": held.generation }, [
+    make("td", { "data-label": "From", text: began === null ? "before these events" : isoLocal(began) }),
+    make("td", { "data-label": "For", text: held.end_ms === null && !newest ? "unknown" : lasted }),
+    make("td", { "data-label": "Holder", title: ownerOf(held), text: held.owners.map((owner) => shorten(owner.name, 60) || "without a name").join(" → ") }),
+    make("td", { class: "num", "data-label": "Generation", title: held.generation, text: shortNumber(held.generation) }),
+    make("td", { class: "num", "data-label": "Renewals", text: count(held.renewals) }),
+    make("td", { "data-label": "Served by", text: servedBy(held) }),
+    make("td", { "data-label": "Ended", text: endOf(held, newest) }),
+    make("td", { "data-label": "See", class: "links" }, [
+      make("a", { href: linkTo({ key, generation: held.generation }), text: "events" }),
+      ...(held.view === "" ? [] : [make("a", { href: linkTo({ view: held.view }), title: `view ${held.view}`, text: "its view" })]),
+      ...(began === null ? [] : [make("a", { href: `/?at=${Math.floor(began)}`, text: "the ring then" })]),
+    ]),
+  ]);
+}
+
+/** @param {readonly Held[]} holds */
+function drawLanes(holds) {
+  const svg = document.querySelector("#lanes");
+  if (!(svg instanceof SVGSVGElement)) return;
+  const { lanes, bars, fromMs, toMs } = lay(holds, Date.now());
+  const height = Math.max(1, lanes.length) * LANE_PX + 22;
+  svg.setAttribute("viewBox", `0 0 ${WIDTH_PX} ${height}`);
+  svg.setAttribute("height", String(height));
+  const title = svg.querySelector("title");
+  const wide = WIDTH_PX - NAME_PX;
+  svg.replaceChildren(...(title ? [title] : []), ...lanes.flatMap((name, i) => [
+    shape("text", { x: "0", y: String(i * LANE_PX + 17), class: "lane-name" }, shorten(name || "without a name", 20)),
+    shape("line", { x1: String(NAME_PX), x2: String(WIDTH_PX), y1: String((i + 1) * LANE_PX - 2), y2: String((i + 1) * LANE_PX - 2), class: "lane-line" }),
+  ]), ...bars.map(({ lane, from, to, open: goesOn, held }) => shape("rect", {
+    x: String(NAME_PX + from * wide), y: String(lane * LANE_PX + 5), width: String(Math.max(2, (to - from) * wide)), height: String(LANE_PX - 10), rx: "3",
+    class: `hold${goesOn ? " open" : ""}${held.how === "taken away" ? " taken" : ""}${held.how === "expired" ? " expired" : ""}`,
+  }, undefined, `${ownerOf(held)}, generation ${held.generation}, ${endOf(held, held === holds[0])}`)),
+  shape("text", { x: String(NAME_PX), y: String(height - 4), class: "axis" }, clockMs(fromMs)),
+  shape("text", { x: String(WIDTH_PX), y: String(height - 4), class: "axis", "text-anchor": "end" }, clockMs(toMs)));
+}
+
+/** @param {string} tag @param {Record<string, string>} attributes @param {string} [text] @param {string} [title] @returns {SVGElement} */
+function shape(tag, attributes, text, title) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  if (text !== undefined) element.textContent = text;
+  if (title !== undefined) {
+    const said = document.createElementNS(SVG, "title");
+    said.textContent = title;
+    element.append(said);
+  }
+  return /** @type {SVGElement} */ (element);
+}
+
+open(key);
