@@ -36,12 +36,17 @@ _KIND_AT: Final = _FIELDS.index("kind")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The oldest and the newest row: ids, and wall clock."""
+    """The oldest and the newest row: ids, and wall clock.
+
+    Attributes:
+        from_beginning: nothing was ever recorded before the oldest one.
+    """
 
     first_id: int
     first_ns: int
     last_id: int
     last_ns: int
+    from_beginning: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,9 @@ def bounds() -> Bounds | None:
     """Return what is recorded; None if nothing is."""
     rows = LockEvent.objects.values_list("id", "wall_ns")
     first, last = rows.order_by("id").first(), rows.order_by("-id").first()
-    return Bounds(*first, *last) if first and last else None
+    if first is None or last is None:
+        return None
+    return Bounds(*first, *last, LockEvent.objects.filter(pk=first[0], place=1).exists())
 
 
 def at_time(at_ns: int, known: Bounds) -> Moment:
@@ -78,17 +85,16 @@ def at_time(at_ns: int, known: Bounds) -> Moment:
     """
     frame = Frame.objects.filter(whole=True, at_ns__lte=at_ns).order_by("-at_ns", "-id").first()
     doubts: list[str] = []
-    after = frame.through_id if frame else _start_without_frame(id_after(at_ns, known), known, doubts)
+    after = _start(frame, id_after(at_ns, known) if frame is None else 0, known, doubts)
     through = _last_recorded(after, at_ns, known, frame, doubts)
-    return _tell(frame, after, through, at_ns, doubts, known, until_ns=at_ns)
+    return _tell(frame, after, through, at_ns, doubts, until_ns=at_ns)
 
 
 def after_event(row: LockEvent, known: Bounds) -> Moment:
     """Return the moment directly after a recorded event."""
     frame = Frame.objects.filter(whole=True, through_id__lt=row.pk).order_by("-through_id", "-id").first()
     doubts: list[str] = []
-    after = frame.through_id if frame else _start_without_frame(row.pk, known, doubts)
-    return _tell(frame, after, row.pk, row.wall_ns, doubts, known)
+    return _tell(frame, _start(frame, row.pk, known, doubts), row.pk, row.wall_ns, doubts)
 
 
 def id_after(at_ns: int, known: Bounds) -> int:
@@ -122,14 +128,17 @@ def bisect(rows: Any, at_ns: int, low: int, high: int) -> int:
 # --- inside ---------------------------------------------------------------------------------------------------------
 
 
-def _start_without_frame(end: int, known: Bounds, doubts: list[str]) -> int:
-    """Return the event to begin after, where no frame was taken before the moment."""
-    start = max(known.first_id - 1, end - REPLAY_MAX)
-    if start > 0:
-        doubts.append(
-            "No frame was taken before this moment: locks that were granted earlier than what is kept are missing."
-        )
-    return start
+def _start(frame: Frame | None, end: int, known: Bounds, doubts: list[str]) -> int:
+    """Return the event to begin after, and say what is missing between it and the frame."""
+    if frame is None:
+        start = max(known.first_id - 1, end - REPLAY_MAX)
+        if start >= known.first_id or not known.from_beginning:
+            doubts.append("No frame was taken before this moment: locks that were granted earlier may be missing.")
+        return start
+    # Ids have holes where a transaction was rolled back (PostgreSQL), so they alone do not say that rows were removed.
+    if frame.through_id < known.first_id - 1 and not known.from_beginning:
+        doubts.append("Events between the frame before this moment and the oldest that is kept have been removed.")
+    return max(frame.through_id, known.first_id - 1)
 
 
 def _last_recorded(after: int, at_ns: int, known: Bounds, frame: Frame | None, doubts: list[str]) -> int:
@@ -150,11 +159,8 @@ def _tell(  # noqa: PLR0913, PLR0917 - all that was found about the moment
     through: int,
     at_ns: int,
     doubts: list[str],
-    known: Bounds,
     until_ns: int | None = None,
 ) -> Moment:
-    if after < known.first_id - 1:
-        doubts.append("Events between the frame before this moment and the oldest that is kept have been removed.")
     if through - after > REPLAY_MAX:
         doubts.append(f"There are more events between the frame and this moment than are told again ({REPLAY_MAX:,}).")
         through = after + REPLAY_MAX

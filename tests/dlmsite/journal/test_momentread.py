@@ -4,6 +4,7 @@ import random
 from dataclasses import fields
 
 import pytest
+from django.db.models import F
 
 from dlmsite.journal import momentframes, momentread
 from dlmsite.journal.models import Frame, FramePart, HeldLock, LockEvent
@@ -167,3 +168,15 @@ def test_the_first_event_after_a_time_is_found_also_where_rows_are_missing() -> 
         assert not LockEvent.objects.filter(
             id__gte=id_after(NOW_NS + at_ms * MS, known), wall_ns__lte=NOW_NS + at_ms * MS
         ).exists()
+
+
+def test_ids_that_begin_late_are_no_removed_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL uses up ids in transactions that are rolled back."""
+    monkeypatch.setattr(momentread, "REPLAY_MAX", 100)
+    writer = JournalWriter(lambda: NOW_NS)
+    writer.write([EventBatch(A, 1, tuple(told(n, EventKind.GRANTED, f"k{n}", n, n) for n in range(1, 30)))])
+    LockEvent.objects.update(id=F("id") + 1_000)
+    known = bounds()
+    assert known is not None
+    found = at_time(NOW_NS + 20 * MS, known)
+    assert (found.doubts, len(found.told.held)) == ((), 20)
