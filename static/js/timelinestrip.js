@@ -13,6 +13,7 @@ import { dateTime, markText, msOf } from "./timelinemodel.js";
 const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 64;
 const LABEL_PX = 90;
+const EDGE_PX = 26;
 const AXIS_Y = 48;
 /** @type {Record<import("./timelinemodel.js").Kind, (x: number, many: boolean) => string>} */
 const SHAPES = {
@@ -74,8 +75,9 @@ function ticks(line, width, x) {
   const format = scale.tickFormat(Math.max(2, Math.floor(width / LABEL_PX)));
   return scale.ticks(Math.max(2, Math.floor(width / LABEL_PX))).flatMap((date) => {
     const at = x(date.getTime());
-    const label = shape("text", { class: "tick", x: String(at), y: String(AXIS_Y + 13), "text-anchor": at < 24 ? "start" : at > width - 24 ? "end" : "middle" });
-    label.textContent = clockText(date, format(date));
+    const label = shape("text", { class: "tick", x: String(at), y: String(AXIS_Y + 13), "text-anchor": "middle" });
+    // At the edges there is no room for one.
+    label.textContent = at < EDGE_PX || at > width - EDGE_PX ? "" : clockText(date, format(date));
     return [shape("line", { class: "axis", x1: String(at), x2: String(at), y1: String(AXIS_Y - 3), y2: String(AXIS_Y) }), label];
   });
 }
