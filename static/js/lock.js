@@ -8,13 +8,13 @@
 import { get, SignedOut } from "./api.js";
 import { isoLocal, linkTo } from "./auditmodel.js";
 import { byId, make, setText } from "./dom.js";
-import { age, clock, clockMs, count, plural, shortNumber, shorten } from "./format.js";
+import { age, clock, clockMs, count, plural, shorten } from "./format.js";
 import { behind, endOf, lay, ownerOf, servedBy } from "./lockmodel.js";
 
 const NOW_MS = 1_000;
 const LIFE_EVERY = 5;
 const LANE_PX = 26;
-const WIDTH_PX = 1_000;
+const WIDTH_PX_MIN = 560;
 const NAME_PX = 150;
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -113,8 +113,8 @@ function showNow(facts, pair) {
   const words = behind(pair.nodes);
   byId("pair-body", HTMLTableSectionElement).replaceChildren(...pair.nodes.map((node, i) => make("tr", {}, [
     make("td", { "data-label": "Role", text: node.role }), make("td", { "data-label": "Node", title: node.address, text: node.label }),
-    make("td", { class: "num", "data-label": "Generation", title: node.generation, text: node.answers ? shortNumber(node.generation) : "–" }),
-    make("td", { class: "num", "data-label": "Seq", title: node.seq, text: node.answers ? shortNumber(node.seq) : "–" }),
+    make("td", { class: "num", "data-label": "Generation", text: node.generation || "–" }),
+    make("td", { class: "num", "data-label": "Seq", text: node.seq || "–" }),
     make("td", { "data-label": "Behind", text: words[i] ?? "" }),
   ])));
   const waits = facts.queue_total + facts.waiting_total;
@@ -135,7 +135,7 @@ function showLife(life) {
   const refused = byId("refused", HTMLElement);
   refused.hidden = life.refused.length === 0;
   byId("refused-body", HTMLTableSectionElement).replaceChildren(...life.refused.map((event) => make("tr", {}, [
-    make("td", { "data-label": "Time" }, [make("a", { href: `/?at=${Math.floor(event.time_ms)}`, text: clockMs(event.time_ms), title: isoLocal(event.time_ms) })]),
+    make("td", { "data-label": "Time" }, [make("a", { href: `/?at=${Math.floor(event.time_ms)}000000`, text: clockMs(event.time_ms), title: isoLocal(event.time_ms) })]),
     make("td", { "data-label": "Node", title: event.node, text: event.label }), make("td", { "data-label": "Owner", text: shorten(event.owner, 80) }),
     make("td", { "data-label": "Why", text: event.detail }),
   ])));
@@ -149,14 +149,14 @@ function row(held, newest) {
     make("td", { "data-label": "From", text: began === null ? "before these events" : isoLocal(began) }),
     make("td", { "data-label": "For", text: held.end_ms === null && !newest ? "unknown" : lasted }),
     make("td", { "data-label": "Holder", title: ownerOf(held), text: held.owners.map((owner) => shorten(owner.name, 60) || "without a name").join(" → ") }),
-    make("td", { class: "num", "data-label": "Generation", title: held.generation, text: shortNumber(held.generation) }),
+    make("td", { class: "num", "data-label": "Generation", text: held.generation }),
     make("td", { class: "num", "data-label": "Renewals", text: count(held.renewals) }),
     make("td", { "data-label": "Served by", text: servedBy(held) }),
     make("td", { "data-label": "Ended", text: endOf(held, newest) }),
     make("td", { "data-label": "See", class: "links" }, [
       make("a", { href: linkTo({ key, generation: held.generation }), text: "events" }),
       ...(held.view === "" ? [] : [make("a", { href: linkTo({ view: held.view }), title: `view ${held.view}`, text: "its view" })]),
-      ...(began === null ? [] : [make("a", { href: `/?at=${Math.floor(began)}`, text: "the ring then" })]),
+      ...(began === null ? [] : [make("a", { href: `/?at=${Math.floor(began)}000000`, text: "the ring then" })]),
     ]),
   ]);
 }
@@ -166,20 +166,21 @@ function drawLanes(holds) {
   const svg = document.querySelector("#lanes");
   if (!(svg instanceof SVGSVGElement)) return;
   const { lanes, bars, fromMs, toMs } = lay(holds, Date.now());
+  const width = Math.max(WIDTH_PX_MIN, (svg.parentElement?.clientWidth ?? 0) - 28);
   const height = Math.max(1, lanes.length) * LANE_PX + 22;
-  svg.setAttribute("viewBox", `0 0 ${WIDTH_PX} ${height}`);
+  svg.setAttribute("width", String(width));
   svg.setAttribute("height", String(height));
   const title = svg.querySelector("title");
-  const wide = WIDTH_PX - NAME_PX;
+  const wide = width - NAME_PX;
   svg.replaceChildren(...(title ? [title] : []), ...lanes.flatMap((name, i) => [
     shape("text", { x: "0", y: String(i * LANE_PX + 17), class: "lane-name" }, shorten(name || "without a name", 20)),
-    shape("line", { x1: String(NAME_PX), x2: String(WIDTH_PX), y1: String((i + 1) * LANE_PX - 2), y2: String((i + 1) * LANE_PX - 2), class: "lane-line" }),
+    shape("line", { x1: String(NAME_PX), x2: String(width), y1: String((i + 1) * LANE_PX - 2), y2: String((i + 1) * LANE_PX - 2), class: "lane-line" }),
   ]), ...bars.map(({ lane, from, to, open: goesOn, held }) => shape("rect", {
     x: String(NAME_PX + from * wide), y: String(lane * LANE_PX + 5), width: String(Math.max(2, (to - from) * wide)), height: String(LANE_PX - 10), rx: "3",
     class: `hold${goesOn ? " open" : ""}${held.how === "taken away" ? " taken" : ""}${held.how === "expired" ? " expired" : ""}`,
   }, undefined, `${ownerOf(held)}, generation ${held.generation}, ${endOf(held, held === holds[0])}`)),
   shape("text", { x: String(NAME_PX), y: String(height - 4), class: "axis" }, clockMs(fromMs)),
-  shape("text", { x: String(WIDTH_PX), y: String(height - 4), class: "axis", "text-anchor": "end" }, clockMs(toMs)));
+  shape("text", { x: String(width), y: String(height - 4), class: "axis", "text-anchor": "end" }, clockMs(toMs)));
 }
 
 /** @param {string} tag @param {Record<string, string>} attributes @param {string} [text] @param {string} [title] @returns {SVGElement} */

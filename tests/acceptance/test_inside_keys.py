@@ -145,6 +145,28 @@ def test_an_operator_takes_a_lock_away_and_says_why(page: Page, running: Running
     assert detail == "by an operator: olga: its owner left"
 
 
+def test_a_locks_life_is_told_from_what_is_on_its_key(seen: Page, hands: Hands) -> None:
+    """Who held it, when, with which generation, how it ended, and how far both of its nodes are now."""
+    ada, bob = hands.session("ada"), hands.session("bob")
+    first = hands.do(ada.lock("told/life").acquire())
+    hands.do(first.release())
+    second = hands.do(bob.lock("told/life").acquire())
+    look_inside(seen, "told/life")
+    seen.get_by_role("link", name="Its life so far").click()
+    rows = seen.locator("#life-body tr")
+    expect(rows).to_have_count(2, timeout=SOON_MS)
+    expect(rows.nth(0)).to_contain_text(re.compile(f"bob{second.generation}.*goes on"))
+    expect(rows.nth(1)).to_contain_text(re.compile(f"ada{first.generation}.*released"))
+    expect(seen.locator("#holder")).to_contain_text(
+        f"Held by bob through a session bob, generation {second.generation}"
+    )
+    expect(seen.locator("#pair-body tr").nth(1)).to_contain_text(f"{second.generation}1nothing", timeout=SOON_MS)
+    expect(seen.locator("#lanes rect")).to_have_count(2)
+    hands.do(second.release())
+    expect(seen.locator("#holder")).to_have_text("Nobody holds it.", timeout=SOON_MS)
+    expect(rows.nth(0)).to_contain_text("released", timeout=SOON_MS)
+
+
 def test_a_viewer_is_offered_to_take_nothing_away(seen: Page, hands: Hands) -> None:
     hands.do(hands.session("ada").lock("kept").acquire())
     look_inside(seen, "kept")
