@@ -184,8 +184,8 @@ class _Walk:
                 self._go_on(row)
             return
         count = place - self._place - 1
-        which = f"{count:,} rows" if count > 1 else "a row"
-        text = f"{which} before row {row.row_id} ({row.kind} {row.key!r}) removed: place {self._place + 1}"
+        which, was = (f"{count:,} rows", "were") if count > 1 else ("a row", "was")
+        text = f"{which} before row {row.row_id} ({row.kind} {row.key!r}) {was} removed: place {self._place + 1}"
         self._report.note(
             Finding("removed", row.row_id, text + (f" to {place - 1}" if count > 1 else ""), row.key, row.kind)
         )

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from lockcore.client.blocking import Client
 
-pytestmark = pytest.mark.acceptance
+# A long walk, on a machine that may be busy.
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(400)]
 
 SOON_MS = 30_000
 ROWS = "#body tr[data-id]"
@@ -105,6 +106,8 @@ def go_from_action_to_moves(page: Page, running: Running) -> None:
         """() => fetch('/api/nodes/n2/kill/', {method: 'POST',
         headers: {'X-CSRFToken': document.querySelector('meta[name=csrf-token]').content}})"""
     )
+    running.wait_settled(2)
+    wait_for(lambda: running.events("promoted"), "rows of what was promoted")  # else there is nothing to link to yet
     page.goto(f"{running.url}audit/?operator=operator")
     expect(rows).to_have_count(2, timeout=SOON_MS)
     expect(rows.first).to_contain_text("kill n2 done")
