@@ -100,8 +100,9 @@ class Custody:
             case _:
                 return
         bench = self._bench(node)
-        if question in bench.asked:
-            bench.doubled.add(getattr(operation, "owner", ""))  # a link did: one is refused, and the other goes on
+        if question in bench.asked or operation in bench.asked.values():
+            # A link did, here or on the way to who forwards it: one is refused, and the other goes on.
+            bench.doubled.add(getattr(operation, "owner", ""))
         bench.asked[question] = operation
         if isinstance(given, ClientCall):
             bench.own.add(operation)
