@@ -81,6 +81,8 @@ FILTERS = [
     Filter(kinds=("granted",)),
     Filter(kinds=("granted", "operator")),
     Filter(kinds=("died",)),
+    Filter(kinds=("granted", "view"), generation=3),
+    Filter(kinds=("released", "operator", "view", "died"), text="killed"),
     Filter(session="s1"),
     Filter(operator="ada"),
     Filter(view=2),
