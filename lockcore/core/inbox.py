@@ -38,7 +38,7 @@ from lockcore.core.messages import (
 )
 from lockcore.core.outbox import Delivered, Part, Told
 from lockcore.core.rangefiles import id_of
-from lockcore.core.requests import Pending, Request
+from lockcore.core.requests import Request
 from lockcore.core.ring import position_of
 from lockcore.core.serving import begin, handle, pass_on
 from lockcore.core.state import with_moved_to
@@ -233,7 +233,7 @@ def _transfer_delivered(state: NodeState, item: Delivered, peer: str) -> None:
         _ask_heir(state, item, peer)
         state.commit(item.key, item.order, moved_to=peer)
     else:
-        _overtaken(state, item.key, (item.order[0], item.order[1] + 1), peer)
+        state.fail(item.key, item.order, Code.MOVED, MOVED_TEXT, moved_to=peer)
     if lease is None or lease.order > item.order:
         return  # it changed since: spread() has queued the newer state
     if item.outcome is Outcome.STALE and state.me.address not in state.owners_at(lease.position):
@@ -259,7 +259,9 @@ def _ask_heir(state: NodeState, item: Delivered, peer: str) -> None:
         if pending.order > item.order or request is None:
             continue
         if isinstance(request.operation, Unlock | ClearRange) and _named(request.operation):
-            _confirm(state, pending, request, peer)
+            request.again, request.fact = True, pending.event
+            pending.request = pending.event = None
+            pass_on(state, request, peer)
         elif isinstance(request.operation, Lock | Move):
             pending.request = None
             if request.forwarded:
@@ -268,25 +270,15 @@ def _ask_heir(state: NodeState, item: Delivered, peer: str) -> None:
                 pass_on(state, request, peer)
 
 
-def _confirm(state: NodeState, pending: Pending, request: Request, peer: str) -> None:
-    request.again, request.fact = True, pending.event
-    pending.request = pending.event = None
-    pass_on(state, request, peer)
-
-
 def _overtaken(state: NodeState, key: str, order: tuple[int, int], peer: str) -> None:
-    """Let the new primary answer what it went on without: it served before this node heard that it may.
+    """Send on whoever waits for what the new primary went on without: it served before this node heard that it may.
 
     What became of the lock it tells itself; that this node has released it
-    too may never have reached it.
+    too may never have reached it, and means nothing there.
     """
     late = [pending for pending in state.desk.pending.get(key, []) if pending.order < order]
-    for pending in state.desk.settle(key, late[-1].order) if late else []:
-        pending.event, request = None, pending.request
-        if request is not None and isinstance(request.operation, Unlock) and _named(request.operation):
-            _confirm(state, pending, request, peer)
-        elif request is not None:
-            state.refuse(request, Code.MOVED, MOVED_TEXT, moved_to=peer)
+    if late:
+        state.fail(key, late[-1].order, Code.MOVED, MOVED_TEXT, moved_to=peer)
 
 
 def _named(operation: Unlock | ClearRange) -> bool:
