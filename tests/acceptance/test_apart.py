@@ -51,11 +51,9 @@ class Processes:
         self.folder_of_postgres = Path(tempfile.mkdtemp(prefix="lockring-tests-pg-"))
         self._all: list[subprocess.Popen[bytes]] = []
 
-    def start(self, name: str, *command: str, user: str = "", **environ: str) -> subprocess.Popen[bytes]:
+    def start(self, name: str, *command: str, **environ: str) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(
-                command, cwd=ROOT, stdout=log, stderr=log, env=os.environ | environ, user=user or None
-            )
+            process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=os.environ | environ)
         self._all.append(process)
         return process
 
@@ -88,14 +86,17 @@ def environ(processes: Processes) -> dict[str, str]:
     """Start both servers in folders of their own; return what tells the site about them."""
     port = free_port()
     initdb, postgres, redis = program("initdb"), program("postgres"), program("redis-server")
-    user, base = "", processes.folder_of_postgres
+    base = processes.folder_of_postgres
+    as_user: list[str] = []
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        user = "postgres"
-        os.chown(base, pwd.getpwnam(user).pw_uid, -1)
-    made = [initdb, "-D", str(base / "data"), "-U", "lockring", "--auth=trust", "--no-sync"]
-    subprocess.run(made, check=True, capture_output=True, user=user or None, cwd="/")
+        user = pwd.getpwnam("postgres")
+        os.chown(base, user.pw_uid, -1)
+        # Not by `user=`: Python forks for that, and gRPC's threads do not outlive a fork.
+        as_user = [program("setpriv"), f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--"]
+    made = [*as_user, initdb, "-D", str(base / "data"), "-U", "lockring", "--auth=trust", "--no-sync"]
+    subprocess.run(made, check=True, capture_output=True, cwd="/")
     options = ["-c", "listen_addresses=127.0.0.1", "-c", f"port={port}", "-c", f"unix_socket_directories={base}"]
-    processes.start("postgres", postgres, "-D", str(base / "data"), *options, user=user)
+    processes.start("postgres", *as_user, postgres, "-D", str(base / "data"), *options)
     processes.start(
         "redis", redis, "--port", str(port + 1), "--bind", "127.0.0.1", "--save", "", "--dir", str(processes.folder)
     )
