@@ -160,8 +160,11 @@ def _rehome(state: NodeState, lease: Lease | RangeFile, undelivered: bool) -> No
     elif primary == state.me.address and state.is_up:
         if not state.handover.ready(lease.position):
             state.stop_serving(lease)  # somebody may know better: promoted when sealed
-        elif lease.serving and (waited_for or backup is None or _must_replicate(state, lease)):
-            state.spread(lease)
+        elif lease.serving:
+            # Who was primary in between may have given a seq that is not known here: ours go on above the view (W10).
+            lease.tenure = state.view_number
+            if waited_for or backup is None or _must_replicate(state, lease):
+                state.spread(lease)
     elif primary in state.links and (waited_for or lease.serving or state.handover.must_hand_over(lease)):
         # Also a lock whose new primary surely has it: it is told that we stop.
         state.links[primary].put(lease.key, Part.TRANSFER, urgent=waited_for)

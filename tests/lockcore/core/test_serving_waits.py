@@ -186,6 +186,19 @@ def test_who_asks_again_for_the_release_of_a_lock_that_has_another_holder_since_
     assert not bench.lease(key).gone
 
 
+def test_who_becomes_primary_again_before_it_handed_over_outranks_what_the_other_did_meanwhile() -> None:
+    """W10: found by simulation (seed 2501051): a lock came back that was released here, renewed at its heir before."""
+    bench, key, token = window()
+    del bench.peers["c:3"]
+    bench.view()
+    assert bench.lease(key).serving
+    bench.call(Unlock(key, token))
+    assert bench.lease(key).seq >= bench.number
+    renewed = replace(record(key, bench.lease(key).generation, bench.number - 500), token=token)
+    assert bench.send("b:2", transfers=(renewed,)) is not None
+    assert bench.lease(key).gone
+
+
 def told(bench: Bench, kind: EventKind) -> list[Event]:
     """Return the facts of a kind that were told of."""
     return [e.event for e in bench.out if isinstance(e, Emit) and e.event.kind is kind]
