@@ -102,8 +102,8 @@ class Lease:
         """Remember an answer for its repetition; the oldest is forgotten."""
         self.answers = (answer, *self.answers)[:ANSWERS_KEPT]
 
-    def record(self, now_ns: int) -> LeaseRecord:
-        """Return it as it travels."""
+    def record(self, now_ns: int, *, served: bool = False) -> LeaseRecord:
+        """Return it as it travels; `served`: by its primary until now, and no copy."""
         return LeaseRecord(
             key=self.key,
             token=self.token,
@@ -119,7 +119,7 @@ class Lease:
             answers=self.answers,
             delay_ms=self.delay_ms,
             delay_ns=max(0, self.free_at_ns - now_ns),
-            served=self.serving,
+            served=served,
         )
 
     def _counts_to_ns(self) -> int:

@@ -56,6 +56,7 @@ class Shelf(Protocol):
     @property
     def informed(self) -> bool: ...  # noqa: D102
     def item(self, key: str) -> Lease | RangeFile | None: ...  # noqa: D102
+    def vouches(self, lease: Lease) -> bool: ...  # noqa: D102
 
 
 class Part(Enum):
@@ -182,7 +183,7 @@ class PeerLink:
                 if room < 0 and records:
                     break
                 records.append((key, part, item.order))
-                parts[part].append(item.record(now_ns))
+                parts[part].append(item.record(now_ns, served=shelf.vouches(item)))
             self._urgent.pop((key, part), None)
             self._queue.pop((key, part), None)
         handover = handover and not self._sessions and not self._waits(Part.TRANSFER)

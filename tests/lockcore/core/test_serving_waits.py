@@ -199,6 +199,25 @@ def test_who_becomes_primary_again_before_it_handed_over_outranks_what_the_other
     assert bench.lease(key).gone
 
 
+def test_who_was_not_the_last_primary_hands_over_a_copy_however_long_it_has_served() -> None:
+    """S7: found by simulation (seed 2600477): the primary between had released the lock, and granted it again."""
+    bench, key, _ = window()
+
+    def served(address: str) -> list[bool]:
+        return [r.served for batch in bench.batches(address) for r in batch.transfers if r.key == key]
+
+    assert set(served("c:3")) == {True}
+    heir = MemberId(next(a for a in (f"j:{i}" for i in range(500)) if _takes(a, key)), 1)
+    bench.peers[heir.address] = heir
+    bench.view()
+    assert bench.lease(key).serving
+    assert set(served(heir.address)) == {False}
+
+
+def _takes(address: str, key: str) -> bool:
+    return HashRing(["a:1", "b:2", "c:3", address]).primary(key) == address
+
+
 def told(bench: Bench, kind: EventKind) -> list[Event]:
     """Return the facts of a kind that were told of."""
     return [e.event for e in bench.out if isinstance(e, Emit) and e.event.kind is kind]
