@@ -222,6 +222,8 @@ class Custody:
                         self._accuse("I13", node, event.key, f"{event.owner} was granted it, and not told")
 
     def _given_up(self, node: SimNode, event: Event) -> None:
+        if self._keepers.get(event.key, (0, 0))[1] == node.core.member.incarnation:
+            self.lets_go(event.key)  # its heir keeps it when it knows all
         heir = self.stage.nodes.get(event.peer)
         view = heir.core.view if heir is not None and heir.alive else None
         if heir is None or view is None or view.number != event.view or not view.is_up(heir.core.member):
