@@ -107,6 +107,7 @@ class ProcessCluster(Cluster):
         port = claim_ports()
         address = f"127.0.0.1:{port}.{port}"
         self.start_at(address)
+        self.wait(lambda: any(m.address == address for m in self.master.members()), f"{address} wants to join")
         return address
 
     def start_at(self, address: str) -> None:
