@@ -17,7 +17,7 @@ from dlmsite.dashboard.problems import Refusal
 from dlmsite.dashboard.shapes import ANYTHING, TEXT, WIDE, maybe, obj, ref, several, told
 from dlmsite.journal.models import LockEvent
 from lockcore.core.events import EventKind
-from lockcore.core.ring import HashRing, position_of
+from lockcore.core.ring import position_of
 
 KEY: Final = KeyName()
 KEY_NEEDED: Final = KeyName(required=True)
@@ -80,9 +80,9 @@ def events(request: HttpRequest) -> HttpResponse:
 def find(request: HttpRequest) -> HttpResponse:
     """Return who serves a key, by the newest view, and who holds it, by asking that node."""
     key = KEY_NEEDED.read(request)
-    primary, backup = _ring().owners(key)
+    primary, backup = picture.ring_of(picture.newest_view()).owners(key)
     if primary is None:
-        raise _no_ring()
+        raise no_ring()
     owner, generation = async_to_sync(finding.ask_owner)(primary, key)
     return answer({"primary": primary, "backup": backup, "owner": owner, "generation": picture.wide(generation)})
 
@@ -91,9 +91,9 @@ def find(request: HttpRequest) -> HttpResponse:
 def key(request: HttpRequest) -> HttpResponse:
     """Return what the primary of a key decides now: holder, queue, ranges, who waits for them, and past migrations."""
     wanted = KEY_NEEDED.read(request)
-    primary = _ring().primary(wanted)
+    primary = picture.ring_of(picture.newest_view()).primary(wanted)
     if primary is None:
-        raise _no_ring()
+        raise no_ring()
     return answer(inspecting.key_of(wanted, primary))
 
 
@@ -109,10 +109,6 @@ def _members() -> list[dict[str, Any]]:
     return list(view.members) if view else []
 
 
-def _ring() -> HashRing:
-    members = _members()
-    return HashRing((m["address"] for m in members), down=(m["address"] for m in members if m["down"]))
-
-
-def _no_ring() -> Refusal:
+def no_ring() -> Refusal:
+    """Return the refusal where nobody serves anything."""
     return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "No ring", "No node is up, so nobody serves this key.")

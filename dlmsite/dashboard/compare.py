@@ -19,7 +19,6 @@ from dlmsite.dashboard.parameters import Whole
 from dlmsite.dashboard.shapes import COUNT, NUMBER, TEXT, WIDE, maybe, obj, one_of, several, told
 from dlmsite.journal.models import RingVersion
 from dlmsite.journal.projection import Held
-from lockcore.core.ring import HashRing
 
 LISTED: Final = 200
 FLOWS: Final = 100
@@ -86,7 +85,7 @@ def locks_between(a: Mapping[str, Held], b: Mapping[str, Held], labels: Mapping[
 
 def arcs_between(a: RingVersion | None, b: RingVersion | None) -> Json:
     """Return the share of the key space that changed its primary, and from whom to whom."""
-    diff = _ring(a).diff(_ring(b))
+    diff = picture.ring_of(a).diff(picture.ring_of(b))
     flows = sorted(diff.shares().items(), key=lambda flow: -flow[1])[:FLOWS]
     return {
         "share": diff.share,
@@ -127,11 +126,6 @@ def _side(held: Held | None, labels: Mapping[str, str]) -> Json | None:
         "generation": str(held.generation),
         "session": held.session,
     }
-
-
-def _ring(view: RingVersion | None) -> HashRing:
-    members = list(view.members) if view else []
-    return HashRing((m["address"] for m in members), down=(m["address"] for m in members if m["down"]))
 
 
 def _views(a: RingVersion | None, b: RingVersion | None) -> Json:

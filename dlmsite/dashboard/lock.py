@@ -7,7 +7,6 @@ Elsewhere: what a life is (life), what is on the key now (inspecting), the page 
 
 import time
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any, Final
 
 from asgiref.sync import async_to_sync
@@ -20,16 +19,16 @@ from django.views.decorators.http import require_safe
 
 from dlmsite.access.roles import can_operate, can_view
 from dlmsite.dashboard import picture
+from dlmsite.dashboard.api import no_ring
 from dlmsite.dashboard.gate import answer, json_view
 from dlmsite.dashboard.life import KINDS, Held, holds_of
 from dlmsite.dashboard.openapi import Operation
 from dlmsite.dashboard.parameters import KeyName, Whole
-from dlmsite.dashboard.problems import Refusal
 from dlmsite.dashboard.shapes import COUNT, TEXT, TIME_MS, WIDE, maybe, obj, ref, several, told
 from dlmsite.journal.models import LockEvent
 from dlmsite.operations import asking
 from lockcore.core.events import EventKind
-from lockcore.core.ring import HashRing, position_of
+from lockcore.core.ring import position_of
 
 Json = dict[str, Any]
 
@@ -97,12 +96,10 @@ def life(request: HttpRequest) -> HttpResponse:
 def pair(request: HttpRequest) -> HttpResponse:
     """Return (generation, seq) of a lock at its primary and at its backup, as they say now."""
     key = KEY.read(request)
-    view = picture.newest_view()
-    members = list(view.members) if view else []
-    ring = HashRing((m["address"] for m in members), down=(m["address"] for m in members if m["down"]))
+    ring = picture.ring_of(picture.newest_view())
     owners = {role: node for role, node in zip(("primary", "backup"), ring.owners(key), strict=True) if node}
     if not owners:
-        raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "No ring", "No node is up, so nobody serves this key.")
+        raise no_ring()
     seen = async_to_sync(asking.ask_keys)(list(owners.values()), key)
     labels = picture.node_labels()
     nodes = []

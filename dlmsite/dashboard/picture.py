@@ -19,6 +19,7 @@ from dlmsite.dashboard import faults, invariants
 from dlmsite.journal.models import HeldLock, LockEvent, MasterSight, Node, Pulse, RefusedViews, RingVersion
 from dlmsite.operations import requests
 from dlmsite.operations.models import Helm, OperatorAction
+from lockcore.core.ring import HashRing
 
 NS_PER_MS: Final = 1_000_000
 SNAPSHOT_EVENTS: Final = 100
@@ -44,6 +45,12 @@ def ms(ns: int) -> float:
 def node_labels() -> dict[str, str]:
     """Return address -> label of every node that was ever seen."""
     return dict(Node.objects.order_by("updated_at_ns").values_list("address", "label"))
+
+
+def ring_of(view: RingVersion | None) -> HashRing:
+    """Return a view's ring; one without members where there is no view."""
+    members = list(view.members) if view else []
+    return HashRing((m["address"] for m in members), down=(m["address"] for m in members if m["down"]))
 
 
 def event_of(row: LockEvent, labels: Mapping[str, str]) -> Json:

@@ -102,9 +102,7 @@ def _find_conflict(state: NodeState, request: Request, operation: FindConflict, 
             state.refuse(request, Code.OVERLOADED, FULL_TEXT)
         case rr.Conflict(row) if file is not None:
             _expect(state, file, request, RangeConflict(piece(state, row)))  # as of a lock (S6)
-            state.spread(file, urgent=True)
-            if state.config.durability == "async":
-                state.commit(file.key, file.order)
+            state.replicate(file)
         case rr.Free():
             state.answer(request, RangeFree())
         case rr.Denied():
@@ -234,9 +232,7 @@ def carry(
         if attached is not None:
             _expect(state, file, attached, told, fresh=fresh)
     _set_alarm(state, file)
-    state.spread(file, urgent=True)
-    if state.config.durability == "async":
-        state.commit(file.key, file.order)
+    state.replicate(file)
 
 
 def _answer_unchanged(

@@ -306,9 +306,13 @@ class NodeState:
         """Keep the answer to a mutation just applied until the pair has it."""
         pending = Pending(lease.order, request, result, event, fresh, before)
         self.desk.expect(lease.key, pending)
-        self.spread(lease, urgent=True)
+        self.replicate(lease)
+
+    def replicate(self, item: Lease | RangeFile) -> None:
+        """Have the pair know an item's newest state; what waits for that is answered then, if asynchronous at once."""
+        self.spread(item, urgent=True)
         if self.config.durability == "async":
-            self.commit(lease.key, lease.order)
+            self.commit(item.key, item.order)
 
     def spread(self, lease: Lease | RangeFile, *, urgent: bool = False) -> None:
         """Queue a lease for whoever else must have it in this view."""

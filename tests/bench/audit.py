@@ -7,13 +7,11 @@ Elsewhere: filling and asking (tests.bench.auditfill).
 
 from __future__ import annotations
 
-import asyncio
 import os
-import sys
-import tempfile
 from typing import Final
 
-from tests.bench.report import NotMeasured, Row, at_most
+from tests.bench.apart import said_by
+from tests.bench.report import Row, at_most
 from tests.bench.site import PROJECT
 
 ROWS: Final = int(os.environ.get("LOCKRING_BENCH_ROWS", "1000000"))
@@ -27,24 +25,7 @@ OTHER: Final = frozenset({"a text in some minute", "a text in all of it (bounded
 
 async def measure() -> list[Row]:
     """Return the rows."""
-    with tempfile.TemporaryDirectory(prefix="lockring-bench-") as folder:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.bench.auditfill", "--rows", str(ROWS)),
-            cwd=PROJECT,
-            env={**os.environ, "LOCKRING_DATA": folder, "PYTHONPATH": str(PROJECT)},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        try:
-            said, _ = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-    text = said.decode(errors="replace")
-    if process.returncode != 0:
-        raise NotMeasured(f"tests.bench.auditfill ended with {process.returncode}: {text.strip()[-300:]}")
+    text = await said_by("-m", "tests.bench.auditfill", "--rows", str(ROWS), PYTHONPATH=str(PROJECT))
     return [row for line in text.splitlines() for row in _rows(line)]
 
 

@@ -8,17 +8,15 @@ Elsewhere: the history (history), the answer (dlmsite.dashboard.moment).
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.bench.report import NotMeasured, Row, at_most, share
-from tests.bench.site import PROJECT
+from tests.bench.apart import said_by
+from tests.bench.report import Row, at_most, share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,24 +29,8 @@ OPEN_S_MAX: Final = 1.0
 
 
 async def measure() -> list[Row]:
-    """Return the rows, measured in a process of its own: its database is another one."""
-    with tempfile.TemporaryDirectory(prefix="lockring-bench-") as folder:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.bench.moments", folder),
-            cwd=PROJECT,
-            env={**os.environ, "LOCKRING_DATA": folder, "DJANGO_SETTINGS_MODULE": "dlmsite.settings"},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        try:
-            said, _ = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-    text = said.decode(errors="replace").strip()
-    if process.returncode != 0:
-        raise NotMeasured(f"it ended with {process.returncode}: {text[-300:]}")
+    """Return the rows."""
+    text = await said_by("-m", "tests.bench.moments", DJANGO_SETTINGS_MODULE="dlmsite.settings")
     found = dict(line.split("\t", 1) for line in text.splitlines() if "\t" in line)
     p95_s, compare_s = float(found.pop("moment p95 s")), float(found.pop("compare p95 s"))
     return [
@@ -113,4 +95,4 @@ def _say(name: str, value: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(os.environ["LOCKRING_DATA"])

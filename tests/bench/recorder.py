@@ -5,15 +5,11 @@ Elsewhere: the measurement itself (dlmsite/journal/management/commands/bench_rec
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
-import sys
-import tempfile
 from typing import Final
 
+from tests.bench.apart import said_by
 from tests.bench.report import NotMeasured, Row, at_most, exactly
-from tests.bench.site import PROJECT
 
 TITLE: Final = "the recorder under 5,000 events a second for a minute, SQLite"
 BOUND_S: Final = 150
@@ -28,24 +24,7 @@ SENT_RATE: Final = re.compile(r"\(([\d,]+)/s\)")
 
 async def measure() -> list[Row]:
     """Return the rows."""
-    with tempfile.TemporaryDirectory(prefix="lockring-bench-") as folder:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "manage.py", "bench_recorder", "--seconds", str(SECONDS), "--rate", str(RATE)),
-            cwd=PROJECT,
-            env={**os.environ, "LOCKRING_DATA": folder},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        try:
-            said, _ = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-    text = said.decode(errors="replace")
-    if process.returncode != 0:
-        raise NotMeasured(f"manage.py bench_recorder ended with {process.returncode}: {text.strip()[-300:]}")
+    text = await said_by("manage.py", "bench_recorder", "--seconds", str(SECONDS), "--rate", str(RATE))
     return _rows(text)
 
 

@@ -63,7 +63,7 @@ def test_the_page_loads_nothing_from_elsewhere() -> None:
     [
         (MACHINE, "data = '/" + "home/ada/x'"),
         (MACHINE, "see /" + "work/notes"),
-        (REGISTRY, '"resolved": "https:' + '//somewhere/x.tgz"'),
+        (REGISTRY, '"resolved": "http' + 's://somewhere/x.tgz"'),
         (REGISTRY, "--" + "index-url https://somewhere/simple"),
         (ELSEWHERE, '<script src="https://cdn.example/d3.js">'),
         (ELSEWHERE, "@import '//fonts.example/x.css'"),
