@@ -13,6 +13,7 @@ from playwright.sync_api import Playwright
 
 from lockcore.testing.ports import claimed, give_back
 from tests.settings import TEST_RUN_DIR
+from tests.weed.cluster import WeedCluster
 
 # Programs that tests start are to read the site's own settings; pytest-django has read tests.settings by now.
 os.environ["DJANGO_SETTINGS_MODULE"] = "dlmsite.settings"
@@ -91,6 +92,13 @@ def _give_ports_back() -> Iterator[None]:
     yield
     for port in claimed() - before:
         give_back(port)
+
+
+@pytest.fixture
+def weed() -> Iterator[WeedCluster]:
+    """A real SeaweedFS: one master and three filers that know each other."""
+    with WeedCluster(filers=3) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)
