@@ -161,10 +161,6 @@ def unlock_range(state: NodeState, request: Request, operation: ClearRange) -> N
             return
         wipe = Wipe(operation.session.ref, operation.lock_owner, operation.op_id, span.start, span.end)
         state.wipes.put(operation.key, wipe)
-    file = state.files.get(id_of(operation.key))
-    if file is not None and state.in_doubt(file):
-        state.refuse(request, Code.RECOVERING, RECOVERY_TEXT)
-        return
     ranging.serve_range(state, request, operation)
 
 

@@ -6,7 +6,8 @@ of it, and wakes whom it freed.
 
 Invariants
   B5  After every change nobody waits who could be granted, and nobody was
-      granted whom something stood against.
+      granted whom something stood against. While grants are paused nobody
+      who waits is granted; all are tried when they go on.
   B6  Waiters are tried by ticket; what a grant frees is tried at once, again
       from the lowest ticket.
   B7  A fair request passes no earlier waiter, and none passes a fair one, on
@@ -44,6 +45,7 @@ class RangeState:
     queue: WaitQueue = field(default_factory=WaitQueue)
     floor: int = 0
     next_ticket: int = 1
+    paused: bool = False
 
     def __len__(self) -> int:
         """Return how many rows are held."""
@@ -192,7 +194,7 @@ class Change:
     def wake(self) -> None:
         """Grant whom nothing stands against any more (B5, B6)."""
         state, last, newest = self.state, 0, None
-        while self._try:
+        while self._try and not state.paused:
             ticket = heappop(self._try)
             waiter = state.queue.get(ticket)
             if waiter is None or ticket == last or state.graph.lapsed(waiter.owner):

@@ -17,6 +17,7 @@ How to use it (all of it is pure; `now_ns` is the caller's clock, any origin):
     withdraw(ticket) / refuse(ticket, error, text)         Unlocked; the wait ends with Denied(EINTR / error)
     expire(now_ns), next_deadline_ns()                     waits past their deadline end with Denied(ETIMEDOUT)
     release_owner(owner), release_session(id, incarnation) Unlocked; rows and waits of it are gone
+    pause(), resume()                                      nobody who waits is granted in between
     migrate(Migrate(...), now_ns=)                         Migrated | Acquired | Lost | NothingHeld | Denied
     to_record(now_ns), from_record(record, now_ns), apply(delta, now_ns=), raise_floor(generation), floor
     close()                                                before dropping a table that has a shared graph
@@ -43,10 +44,9 @@ that granted something to an owner that waits, ask `graph.stuck(owner)`, and
 
 Invariants
   B8  A request that is refused leaves the table as it was.
-  B9  A replica that applies the deltas in order equals the table.
 Elsewhere: words and results (rangerecords), rows (rangerows), waiters
 (rangequeue), who is woken (rangechange), deadlocks (waitgraph), migration
-(rangemigrate).
+(rangemigrate), replicas (rangereplica).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ from lockcore.core.rangerecords import (
     Waiter,
     Waiting,
 )
-from lockcore.core.rangerows import HeldRows
+from lockcore.core.rangereplica import apply, fill, recorded
 from lockcore.core.rangespan import span_of
 from lockcore.core.waitgraph import WaitGraph
 
@@ -229,7 +229,23 @@ class RangeTable:
         owners = self._state.rows.owners_of(session, incarnation)
         return self._release(owners, self._state.queue.of_session(session, incarnation))
 
+    def pause(self) -> None:
+        """Grant nothing to who waits until `resume`; waits still end otherwise, and locks are still let go."""
+        self._state.paused = True
+
+    def resume(self) -> Step:
+        """Grant to who waits again, and at once what was freed meanwhile (B5)."""
+        self._state.paused = False
+        change = Change(self._state)
+        change.candidates(self._state.queue)
+        return change.done(Unlocked(), 0)
+
     # --- replication -----------------------------------------------------------------------
+
+    @property
+    def paused(self) -> bool:
+        """Whether nobody who waits is granted."""
+        return self._state.paused
 
     @property
     def floor(self) -> int:
@@ -246,39 +262,17 @@ class RangeTable:
         Raises:
             KeyError: they were not equal before. The replica is of no use any more.
         """
-        state, change = self._state, Change(self._state)
-        change.replace(delta.removed, delta.added)
-        for ticket in delta.dequeued:
-            waiter = state.queue.get(ticket)
-            if waiter is None:
-                raise KeyError(ticket)
-            change.dequeue(waiter)
-        for record in delta.queued:
-            known, waiter = state.queue.get(record.ticket), record.waiter(now_ns)
-            if known is None:
-                change.enqueue(waiter)
-            else:
-                change.hand_over(known, waiter)
-        state.floor = max(state.floor, delta.floor)
-        state.next_ticket = delta.next_ticket
+        apply(self._state, delta, now_ns)
 
     def to_record(self, now_ns: int) -> RangeRecord:
         """Return the whole table as it travels."""
-        waiters = tuple(waiter.record(now_ns) for waiter in self._state.queue)
-        return RangeRecord(tuple(self._state.rows), waiters, self._state.floor, self._state.next_ticket)
+        return recorded(self._state, now_ns)
 
     @classmethod
     def from_record(cls, record: RangeRecord, *, now_ns: int, graph: WaitGraph | None = None) -> RangeTable:
         """Return a table that is as recorded."""
         table = cls(graph)
-        state = table._state
-        state.rows = HeldRows(record.rows)
-        for owner in state.rows.owners():
-            state.graph.hold(owner)
-        change = Change(state)
-        for waiter in record.waiters:
-            change.enqueue(waiter.waiter(now_ns))
-        state.floor, state.next_ticket = record.floor, record.next_ticket
+        fill(table._state, record, now_ns)
         return table
 
     def join(self, graph: WaitGraph) -> None:

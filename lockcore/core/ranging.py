@@ -146,6 +146,7 @@ def _want(  # noqa: PLR0913, PLR0917 - what fcntl(2) takes
 
 def _decide(state: NodeState, request: Request, session: Session, operation: Mutating, file: RangeFile) -> None:
     table, now_ns = file.table, state.now.boot_ns
+    _mind_grace(state, file)
     table.raise_floor(state.table.floor)
     before = {w.ticket: w for w in table.waiters()}
     match operation:
@@ -347,6 +348,8 @@ def begin(state: NodeState, file: RangeFile) -> None:
     if file.seen_to < state.view_number and file.serving and state.decides(file.position):
         file.seen_to = state.view_number
         look(state, file)
+        if not file.table.paused:
+            _do(state, file, file.table.resume)  # its former primary may have been in a grace, this one is not
         _unstick(state, dict.fromkeys(waiter.owner for waiter in file.table.waiters()))
 
 
@@ -355,9 +358,7 @@ def look(state: NodeState, file: RangeFile) -> None:
     if not file.serving or not state.decides(file.position):
         return
     now_ns = state.now.boot_ns
-    if state.in_doubt(file):
-        state.set_alarm(file.key, now_ns + NS_PER_S)
-        return
+    _mind_grace(state, file)
     owners = {*file.table.owners(), *(w.owner for w in file.table.waiters())}
     for ref in sorted({SessionId(o.session, o.incarnation) for o in owners}):
         session = state.sessions.get(ref)
@@ -365,6 +366,15 @@ def look(state: NodeState, file: RangeFile) -> None:
             _do(state, file, partial(file.table.release_session, ref.id, ref.incarnation))
     _do(state, file, partial(file.table.expire, now_ns))
     _set_alarm(state, file)
+
+
+def _mind_grace(state: NodeState, file: RangeFile) -> None:
+    """Have nobody who waits granted while somebody unknown may hold what looks free (W4)."""
+    if state.in_doubt(file):
+        file.table.pause()
+        state.set_alarm(file.key, state.now.boot_ns + NS_PER_S)
+    elif file.table.paused:
+        _do(state, file, file.table.resume)
 
 
 def _do(state: NodeState, file: RangeFile, operation: Callable[[], rr.Step]) -> None:

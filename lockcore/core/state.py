@@ -180,6 +180,18 @@ class NodeState:
         else:
             self.table.serve(item, serving=True)
 
+    def outrank(self, item: Lease | RangeFile) -> None:
+        """Number what is known here above the view (W10).
+
+        All that was acknowledged is known here, but who was primary in between
+        may have given seqs that nobody else has heard of.
+        """
+        item.tenure = self.view_number
+        if isinstance(item, RangeFile):
+            item.commit(item.table.withdraw(0), (), {}, self.now.boot_ns)
+        else:
+            self.table.touch(item)
+
     def vouches(self, lease: Lease) -> bool:
         """Say whether what is known here is all there is (S7): it serves the lock, as its primary until this view."""
         primary = self.owners_at(lease.position)[0]

@@ -10,6 +10,8 @@ Invariants
       generation even, and it is asked for again under the rules of the view.
   P2  The old primary goes on serving a lock's holder until the new primary
       has accepted the lock.
+  P5  What was decided by who is primary again before it handed over outranks
+      what the primary in between decided, and nobody was told of.
   P4  Who was out of the ring for long hands over nothing that sessions held
       before: it may have been released since, and forgotten.
 Elsewhere: completeness itself (handover), records (inbox, outbox).
@@ -160,14 +162,21 @@ def _rehome(state: NodeState, lease: Lease | RangeFile, undelivered: bool) -> No
     elif primary == state.me.address and state.is_up:
         if not state.handover.ready(lease.position):
             state.stop_serving(lease)  # somebody may know better: promoted when sealed
+        elif lease.serving and not _was_primary(state, lease):
+            state.outrank(lease)
+            state.spread(lease)
         elif lease.serving:
-            # Who was primary in between may have given a seq that is not known here: ours go on above the view (W10).
             lease.tenure = state.view_number
             if waited_for or backup is None or _must_replicate(state, lease):
                 state.spread(lease)
     elif primary in state.links and (waited_for or lease.serving or state.handover.must_hand_over(lease)):
         # Also a lock whose new primary surely has it: it is told that we stop.
         state.links[primary].put(lease.key, Part.TRANSFER, urgent=waited_for)
+
+
+def _was_primary(state: NodeState, lease: Lease | RangeFile) -> bool:
+    previous = state.handover.previous if state.handover.carried else None
+    return previous is not None and previous.ring.owners_at(lease.position)[0] == state.me.address
 
 
 def _must_replicate(state: NodeState, lease: Lease | RangeFile) -> bool:

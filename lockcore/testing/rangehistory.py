@@ -286,10 +286,15 @@ def _done_twice(history: SessionHistory) -> list[Violation]:
     found = []
     for deal in history.deals:
         grants = [a for a in deal.attempts if isinstance(a.result, RangeLocked)]
-        told = {(number_of(a.result), a.result.how) for a in grants if isinstance(a.result, RangeLocked)}
+        told = {_told(a.result) for a in grants if isinstance(a.result, RangeLocked)}
         if len(told) > 1 and not history.lost(deal.key, max(a.returned_ns for a in grants)):
             found.append(contradiction("R4", f"{deal.key}: operation {deal.op_id} was carried out twice", deal))
     return found
+
+
+def _told(result: RangeLocked) -> tuple[int, How]:
+    """Return what two answers to one operation have in common: pieces that migrated are told as they are held then."""
+    return 0 if result.how is How.MIGRATED else number_of(result), result.how
 
 
 def _migrations(history: SessionHistory, believed: list[Believed]) -> list[Violation]:

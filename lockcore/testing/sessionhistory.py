@@ -214,8 +214,10 @@ def _overtaken(index: Index, tokens: History) -> list[Violation]:
 
 
 def deadline_ns(deal: Deal) -> int:
-    """Return until when a wait surely lasts."""
+    """Return until when a wait surely lasts; a place that moved keeps the deadline of who asked for it first."""
     wait_ms = deal.wait_ms
+    if deal.moved and isinstance(deal.result, Refused):
+        return deal.done_ns
     return NEVER_NS if wait_ms is None else deal.invoked_ns + int(wait_ms * NS_PER_MS * (1 - CLOCKS))
 
 

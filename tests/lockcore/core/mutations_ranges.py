@@ -70,6 +70,16 @@ def wake_nobody(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Change, "freed", lambda _self, _span: None)
 
 
+def never_pause(patch: pytest.MonkeyPatch) -> None:
+    """B5, in a grace."""
+    patch.setattr(RangeTable, "pause", lambda _self: None)
+
+
+def never_go_on(patch: pytest.MonkeyPatch) -> None:
+    """B5, after a grace: what was freed in it is given to nobody."""
+    patch.setattr(Change, "candidates", lambda _self, _waiters: None)
+
+
 def wake_the_last_first(patch: pytest.MonkeyPatch) -> None:
     """B6."""
 

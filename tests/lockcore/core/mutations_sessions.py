@@ -14,6 +14,7 @@ from lockcore.core.leases import LeaseTable
 from lockcore.core.messages import Code, Outcome
 from lockcore.core.rangefiles import FileTable, RangeFile, id_of
 from lockcore.core.sessions import Session, SessionMint, SessionTable
+from lockcore.core.state import NodeState
 
 if TYPE_CHECKING:
     import pytest
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from lockcore.core.leases import Lease
     from lockcore.core.messages import FileRecord, SessionProof, SessionRecord
     from lockcore.core.requests import Request
-    from lockcore.core.state import NodeState
 
 
 def wake_the_dead(patch: pytest.MonkeyPatch) -> None:
@@ -120,6 +120,11 @@ def forget_who_gave_up(patch: pytest.MonkeyPatch) -> None:
 def serve_any_copy(patch: pytest.MonkeyPatch) -> None:
     """S7."""
     patch.setattr(inbox, "_whole", lambda _state, _record: True)
+
+
+def go_on_as_before(patch: pytest.MonkeyPatch) -> None:
+    """P5."""
+    patch.setattr(NodeState, "outrank", lambda _self, _item: None)
 
 
 def change_old_copies(patch: pytest.MonkeyPatch) -> None:

@@ -229,6 +229,16 @@ ROWS = (
     Row("Y1", ms.answer_ranges_at_once, test_ranging.test_a_range_is_answered_when_the_backup_has_it),
     Row("Y2", ms.do_ranges_again, test_ranging.test_a_repeated_range_operation_is_answered_and_not_done_twice),
     Row("P4", ms.bring_everything_back, test_ranging.test_who_may_have_been_out_forgets_what_sessions_held),
+    Row(
+        "P5",
+        ms.go_on_as_before,
+        test_serving_waits.test_what_was_decided_before_its_node_is_primary_again_outranks_what_the_other_did_meanwhile,
+    ),
+    Row(
+        "P5",
+        ms.go_on_as_before,
+        test_queueing_faults.test_ranges_that_were_let_go_before_their_node_is_primary_again_stay_so,
+    ),
     Row("M6", mm.part_at_any_price, test_silence.test_being_apart_never_makes_a_double_failure, (True,)),
     Row(
         "M7",
@@ -246,6 +256,10 @@ ROWS = (
         test_master_restart.test_a_master_that_lost_its_journal_does_not_let_one_serve_that_was_put_out,
     ),
     Row("M5", mm.publish_whoever_is_first, test_master_restart.test_a_join_waits_until_the_known_members_are_back),
+    *(
+        Row("B5", mutate, test_queueing_faults.test_nobody_who_waits_for_bytes_is_granted_in_a_grace, (goes,))
+        for mutate, goes in ((mutations_ranges.never_pause, "ends"), (mutations_ranges.never_go_on, "unlocks"))
+    ),
     *(Row(invariant, mutate, test) for invariant, mutate, test in mutations_ranges.ROWS),
     *(Row(*row) for row in mutations_healing.ROWS),
 )

@@ -30,10 +30,12 @@ from lockcore.core.messages import (
     Unlock,
     WaiterRecord,
 )
+from lockcore.core.rangefiles import id_of
 from lockcore.core.rangerecords import Errno, Kind
 from lockcore.core.region import Region
+from lockcore.core.ring import HashRing
 from lockcore.core.tokens import TokenClaims, TokenMint
-from lockcore.core.view import Grace
+from lockcore.core.view import Grace, MemberId
 from tests.lockcore.core.bench import BOTH_SEALS, SECRET, VIEW_1, Bench, granted, record, refused
 from tests.lockcore.core.sessionworld import Client, Cluster
 
@@ -339,14 +341,53 @@ def test_nobody_who_waits_for_bytes_is_granted_in_a_grace(goes: str) -> None:
     call = bench.call(SetRange(key, third, 1, "t", Kind.WRITE, 0, 10, wait_ms=None), timeout_ms=60_000)
     bench.take_in_all()
     bench.view(down=["b:2"], grace=Grace(EVERYWHERE, 5_000))
-    unlock = ClearRange(key, holder, 2, "t", 0, 10)
     if goes == "ends":
         bench.ask(EndSession(holder))
     else:
-        assert refused(bench.ask(unlock)).code is Code.RECOVERING
+        assert isinstance(bench.ask(ClearRange(key, holder, 2, "t", 0, 10)), Released)
     bench.live(4_000)
     assert call not in bench.answers
     bench.live(2_500)
-    if goes == "unlocks":
-        assert isinstance(bench.ask(unlock), Released)
-    assert isinstance(bench.answers[call], RangeLocked)
+    assert isinstance(bench.answers.get(call), RangeLocked)
+
+
+def test_waits_for_bytes_end_in_a_grace_too() -> None:
+    """S9: a deadline and the end of a session grant nothing, so they need not wait for the grace to be over."""
+    bench = Bench().settle()
+    key, holder, third, fourth = bench.key("a:1"), opened(bench), opened(bench), opened(bench)
+    assert isinstance(bench.ask(SetRange(key, holder, 1, "t", Kind.WRITE, 0, 10)), RangeLocked)
+    late = bench.call(SetRange(key, third, 1, "t", Kind.WRITE, 0, 10, wait_ms=2_000), timeout_ms=60_000)
+    gone = bench.call(SetRange(key, fourth, 1, "t", Kind.WRITE, 0, 10, wait_ms=None), timeout_ms=60_000)
+    bench.take_in_all()
+    bench.view(down=["b:2"], grace=Grace(EVERYWHERE, 20_000))
+    bench.ask(EndSession(fourth))
+    bench.ask(EndSession(holder))
+    bench.live(4_000)
+    errors = [getattr(bench.answers[call], "error", None) for call in (late, gone)]
+    assert errors == [Errno.ETIMEDOUT, Errno.EINTR]
+    file = bench.core._state.files.get(id_of(key))
+    assert file is None or (file.table.rows(), file.table.waiters()) == ((), ())
+
+
+def test_ranges_that_were_let_go_before_their_node_is_primary_again_stay_so() -> None:
+    """P5: as with a lock, somebody else may have served them in between."""
+    bench = Bench().settle()
+    bench.peers["c:3"] = MemberId("c:3", 1)
+    after = HashRing(["a:1", "b:2", "c:3"])
+    keys = (bench.key("a:1", nth=i) for i in range(500))
+    key = next(k for k in keys if after.primary(k) == "c:3" and after.backup(k) == "a:1")
+    proof = opened(bench)
+    assert isinstance(bench.ask(SetRange(key, proof, 1, "t", Kind.WRITE, 0, 10)), RangeLocked)
+    bench.view()
+    file = bench.core._state.files.get(id_of(key))
+    assert file is not None
+    assert file.serving  # nobody has taken it over yet
+    held = file.record(0, bench.core._state.sessions, None, transfer=True)
+    bench.call(ClearRange(key, proof, 2, "t", 0, 10))
+    del bench.peers["c:3"]
+    bench.view()
+    bench.take_in_all()
+    assert file.gone
+    late = replace(held, seq=bench.number - 500)
+    bench.deliver(PeerBatch(bench.peers["b:2"], bench.me, bench.number, 1_000, files=(late,)))
+    assert [f.gone for f in bench.core._state.files] == [True]

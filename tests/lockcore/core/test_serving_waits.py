@@ -199,6 +199,19 @@ def test_who_becomes_primary_again_before_it_handed_over_outranks_what_the_other
     assert bench.lease(key).gone
 
 
+def test_what_was_decided_before_its_node_is_primary_again_outranks_what_the_other_did_meanwhile() -> None:
+    """P5: found by simulation (seed 5001250 with sessions): the release was told, and the lock came back."""
+    bench, key, token = window()
+    unlocked = bench.call(Unlock(key, token))
+    del bench.peers["c:3"]
+    bench.view()
+    bench.take_in_all()
+    assert bench.answers.get(unlocked) == Released()
+    queued = replace(record(key, bench.lease(key).generation, bench.number - 500), token=token)
+    bench.send("b:2", transfers=(queued,))
+    assert bench.lease(key).gone
+
+
 def test_who_was_not_the_last_primary_hands_over_a_copy_however_long_it_has_served() -> None:
     """S7: found by simulation (seed 2600477): the primary between had released the lock, and granted it again."""
     bench, key, _ = window()
