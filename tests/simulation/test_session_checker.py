@@ -161,6 +161,21 @@ def test_who_left_the_queue_is_passed() -> None:
     assert past.rules() == []
 
 
+def test_a_place_that_moved_ends_when_its_client_is_told_so() -> None:
+    """It keeps the deadline of the operation that took it, which this one does not know."""
+    past = Past()
+    ada, bob = past.life("ada"), past.life("bob")
+    place = past.wait(ada, 0, told_ms=100)
+    place.wait_ms, place.result, place.done_ns = 500, Refused(Code.HELD, ""), 110 * MS
+    passing = past.lock(bob, 120, 8)
+    assert past.rules() == ["S3"]
+    place.moved = True
+    assert past.rules() == []
+    place.done_ns = 130 * MS
+    assert passing.done_ns < place.done_ns
+    assert past.rules() == ["S3"]
+
+
 def test_what_is_held_must_migrate_and_keep_its_generation() -> None:
     for result, rules in (
         (grant(5, How.MIGRATED), []),
@@ -270,6 +285,22 @@ def test_a_range_operation_that_was_carried_out_twice_is_found() -> None:
     deal = past.span(past.life("ada"), Asked.SET, 0, 5)
     other = RangeLocked("", (HeldRange("", "", "o", Kind.WRITE, 0, 4, 6),))
     deal.attempts.append(Attempt(10 * MS, "b:2", 11 * MS, other))
+    assert past.rules() == ["R4"]
+
+
+def test_a_migration_that_is_told_again_tells_of_what_is_held_then() -> None:
+    """Its pieces may have been merged with others meanwhile; twice carried out, the second finds nothing."""
+    past = Past()
+    deal = past.span(past.life("new"), Asked.SET, 0, 5)
+    deal.did, deal.old, deal.kind = Asked.MIGRATE, past.life("old"), None
+    first, second = (
+        RangeLocked("", (HeldRange("", "", "o", Kind.WRITE, 0, 4, fence),), How.MIGRATED) for fence in (5, 6)
+    )
+    deal.result = deal.attempts[0].result = first
+    again = Attempt(10 * MS, "b:2", 11 * MS, second)
+    deal.attempts.append(again)
+    assert past.rules() == []
+    again.result = RangeLocked("", second.pieces, How.ACQUIRED)
     assert past.rules() == ["R4"]
 
 
