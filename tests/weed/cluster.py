@@ -21,6 +21,8 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager
+from itertools import count
+from os import getpid
 from pathlib import Path
 from shutil import rmtree, which
 from tempfile import mkdtemp
@@ -53,6 +55,7 @@ END_S: Final = 5.0
 ASK_S: Final = 2.0
 PACE_S: Final = 0.05
 PAUSE: Final = threading.Event()  # never set: the pace of asking, not a guess at how long it takes
+_NAMES: Final = count(1)
 CHANNEL: Final = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
 
 
@@ -319,7 +322,9 @@ class WeedCluster:
         return answer
 
     def _ask_master(self, target: str, group: str) -> RingUpdate | None:
-        with grpc.insecure_channel(target, CHANNEL) as channel, _said(encode_keep_connected("s3", "", group)) as said:
+        # A name of its own each time: a master ends the stream of whoever came before under the same one.
+        first = encode_keep_connected("s3", f"test-{next(_NAMES)}:{getpid()}", group)
+        with grpc.insecure_channel(target, CHANNEL) as channel, _said(first) as said:
             opener: Any = channel.stream_stream
             call = opener(KEEP_CONNECTED)(said, timeout=ASK_S)
             try:

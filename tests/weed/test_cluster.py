@@ -53,6 +53,15 @@ def test_a_filer_that_never_comes_is_told_with_its_log() -> None:
             weed.wait_ring(weed.filers, patience_s=0.2)
 
 
+def test_a_filer_group_has_a_ring_of_its_own_and_only_its_clients_are_told() -> None:
+    """The group stands in a field of the first message that must be the right one: another one is ignored."""
+    with WeedCluster(filers=1) as weed:
+        blue = weed.add_filer("blue")
+        weed.wait_ring([blue], "blue")
+        weed.wait_ring(weed.filers[:1])
+        assert weed.ring_update("red") is None
+
+
 def test_of_three_masters_another_leads_when_the_first_one_dies() -> None:
     """Whoever follows a cluster must be able to lose its leader."""
     with WeedCluster(filers=2, masters=3) as weed:

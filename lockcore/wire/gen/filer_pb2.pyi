@@ -374,3 +374,60 @@ class ReplicateLockResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReplicateLockResponse: _TypeAlias = ReplicateLockResponse  # noqa: Y015
+
+@_typing.final
+class GetFilerConfigurationRequest(_message.Message):
+    """What a filer says of itself to whoever meets it, as far as locks need it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetFilerConfigurationRequest: _TypeAlias = GetFilerConfigurationRequest  # noqa: Y015
+
+@_typing.final
+class GetFilerConfigurationResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MASTERS_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    CLUSTER_ID_FIELD_NUMBER: _builtins.int
+    FILER_GROUP_FIELD_NUMBER: _builtins.int
+    MAJOR_VERSION_FIELD_NUMBER: _builtins.int
+    MINOR_VERSION_FIELD_NUMBER: _builtins.int
+    signature: _builtins.int
+    """of one filer's store, any number"""
+    version: _builtins.str
+    """as people read it: "30GB 4.48" """
+    cluster_id: _builtins.str
+    filer_group: _builtins.str
+    major_version: _builtins.int
+    minor_version: _builtins.int
+    @_builtins.property
+    def masters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        masters: _abc.Iterable[_builtins.str] | None = ...,
+        signature: _builtins.int = ...,
+        version: _builtins.str = ...,
+        cluster_id: _builtins.str = ...,
+        filer_group: _builtins.str = ...,
+        major_version: _builtins.int = ...,
+        minor_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster_id", b"cluster_id", "filer_group", b"filer_group", "major_version", b"major_version", "masters", b"masters", "minor_version", b"minor_version", "signature", b"signature", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetFilerConfigurationResponse: _TypeAlias = GetFilerConfigurationResponse  # noqa: Y015

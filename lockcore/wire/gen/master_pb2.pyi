@@ -30,6 +30,7 @@ class KeepConnectedRequest(_message.Message):
     RACK_FIELD_NUMBER: _builtins.int
     client_type: _builtins.str
     client_address: _builtins.str
+    """2 is not used: seen on 4.48, which takes field 3 for the address"""
     version: _builtins.str
     filer_group: _builtins.str
     data_center: _builtins.str

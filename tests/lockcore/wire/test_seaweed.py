@@ -21,7 +21,7 @@ from lockcore.wire.gen import filer_pb2, master_pb2
 
 ME = MemberId("127.0.0.1:1.10001", 7)
 
-# name -> number, from reference/seaweedfs-wire.md
+# name -> number, as SeaweedFS 4.48 reads and writes them (tests/weed)
 NUMBERS = {
     filer_pb2.LockRequest: {"name": 1, "seconds_to_lock": 2, "renew_token": 3, "is_moved": 4, "owner": 5},
     filer_pb2.LockResponse: {
@@ -35,6 +35,15 @@ NUMBERS = {
     filer_pb2.UnlockResponse: {"error": 1, "moved_to": 2},
     filer_pb2.FindLockOwnerRequest: {"name": 1, "is_moved": 2},
     filer_pb2.FindLockOwnerResponse: {"owner": 1},
+    filer_pb2.GetFilerConfigurationResponse: {
+        "masters": 1,
+        "signature": 8,
+        "version": 11,
+        "cluster_id": 12,
+        "filer_group": 13,
+        "major_version": 14,
+        "minor_version": 15,
+    },
     filer_pb2.TransferLocksRequest: {"locks": 1},
     filer_pb2.Lock: {
         "name": 1,
@@ -56,11 +65,11 @@ NUMBERS = {
     },
     master_pb2.KeepConnectedRequest: {
         "client_type": 1,
-        "client_address": 2,
-        "version": 3,
-        "filer_group": 4,
-        "data_center": 5,
-        "rack": 6,
+        "client_address": 3,
+        "version": 4,
+        "filer_group": 5,
+        "data_center": 6,
+        "rack": 7,
     },
     master_pb2.KeepConnectedResponse: {
         "volume_location": 1,
