@@ -70,8 +70,8 @@ def test_what_was_never_measured_is_not_ready() -> None:
 @pytest.mark.parametrize(
     ("late", "reason"),
     [
-        ({"lag_ms": 6_000}, r"the recorder is 6\.\d s behind"),
-        ({"pulse_ms": 60_000}, r"the recorder is 6\d\.\d s behind"),
+        ({"lag_ms": 6_000}, r"the recorder is \d+\.\d s behind"),
+        ({"pulse_ms": 60_000}, r"the recorder is \d+\.\d s behind"),
         ({"master_ms": 9_000}, r"the master was last seen \d+\.\d s ago"),
     ],
 )
