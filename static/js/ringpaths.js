@@ -16,6 +16,7 @@ import { CIRCLE } from "./ring.js";
 
 /** More boundaries than this would be nearer than a pixel or two: drawing them would hide the arcs. */
 const SEAMS_MAX = 500;
+const PIECE = TURN / 8;
 
 /** @param {[number, number]} band @returns {number} */
 export function middle(band) {
@@ -23,15 +24,30 @@ export function middle(band) {
 }
 
 /**
+ * An arc as curves of an eighth of a turn at most, off the circle by less than a hundred-thousandth of its radius.
+ *
+ * Not `path.arc`: that begins with a line from where the path is, and where rounding makes the two points differ the
+ * join of that line and the arc sticks out of a thick stroke. On a large canvas it was a triangle that all could see.
  * @param {Path2D} path
  * @param {number} radius
  * @param {{from: number, size: number}} arc
  */
 export function addArc(path, radius, arc) {
   const [start, end] = anglesOf(arc);
-  const from = start + CANVAS_TURN;
-  path.moveTo(radius * Math.cos(from), radius * Math.sin(from));
-  path.arc(0, 0, radius, from, end + CANVAS_TURN);
+  const pieces = Math.max(1, Math.ceil((end - start) / PIECE));
+  const turn = (end - start) / pieces;
+  const reach = (4 / 3) * Math.tan(turn / 4) * radius;
+  let [cos, sin] = [Math.cos(start + CANVAS_TURN), Math.sin(start + CANVAS_TURN)];
+  path.moveTo(radius * cos, radius * sin);
+  for (let i = 1; i <= pieces; i += 1) {
+    const angle = start + CANVAS_TURN + i * turn;
+    const [nextCos, nextSin] = [Math.cos(angle), Math.sin(angle)];
+    path.bezierCurveTo(
+      radius * cos - reach * sin, radius * sin + reach * cos,
+      radius * nextCos + reach * nextSin, radius * nextSin - reach * nextCos, radius * nextCos, radius * nextSin,
+    );
+    [cos, sin] = [nextCos, nextSin];
+  }
 }
 
 /**
