@@ -5,6 +5,8 @@
 
 import { COLUMNS, DEFAULT_COLUMNS, localTime, MORE_FIELDS, universalTime } from "./auditmodel.js";
 import { byId, make, setText } from "./dom.js";
+import { listenPageKeys } from "./keys.js";
+import { gettext } from "./text.js";
 
 const PLAIN = ["owner", "node", "text", "session", "operator", "view", "version", "generation"];
 
@@ -44,7 +46,10 @@ export class AuditForm {
     });
     byId("clear", HTMLButtonElement).addEventListener("click", () => parts.onFilter(new Map()));
     document.addEventListener("click", (event) => closePickers(event.target));
-    document.addEventListener("keydown", (event) => event.key === "Escape" && closePickers());
+    listenPageKeys([
+      { keys: ["Escape"], does: gettext("close a list of choices"), act: () => closePickers() },
+      { keys: ["/"], does: gettext("ask for a lock"), act: () => this.key.focus() },
+    ]);
   }
 
   /** @returns {Map<string, string>} */
@@ -93,9 +98,14 @@ export class AuditForm {
   }
 }
 
-/** @param {EventTarget | null} [but] inside of the one that stays open */
+/** @param {EventTarget | null} [but] inside of the one that stays open @returns {boolean} whether any was open */
 function closePickers(but = null) {
+  let closed = false;
   for (const picker of document.querySelectorAll("details.picker[open]")) {
-    if (picker instanceof HTMLDetailsElement && !(but instanceof Node && picker.contains(but))) picker.open = false;
+    if (picker instanceof HTMLDetailsElement && !(but instanceof Node && picker.contains(but))) {
+      picker.open = false;
+      closed = true;
+    }
   }
+  return closed;
 }

@@ -12,7 +12,9 @@ import {
 import { ChartView, sampleOf } from "./chartview.js";
 import { byId, make, oncePerFrame, setText, swatch } from "./dom.js";
 import { age, clock, plural } from "./format.js";
+import { listenKeys, listenPageKeys, tellKeys } from "./keys.js";
 import { nodeColor } from "./palette.js";
+import { gettext } from "./text.js";
 
 const LIVE_EVERY_MS = 2_000;
 const DRAG_MIN_PX = 6;
@@ -43,6 +45,7 @@ const legend = byId("legend", HTMLElement);
 const table = byId("rows", HTMLTableSectionElement);
 const failovers = byId("failovers", HTMLElement);
 const details = byId("figures", HTMLDetailsElement);
+const main = byId("main", HTMLElement);
 board.prepend(...views.map((view) => view.element));
 
 /** @returns {import("./chartmodel.js").Stretch} */
@@ -70,11 +73,13 @@ async function ask() {
     if (mine !== asked) return;
     setText(problem, error instanceof SignedOut ? "You are signed out: load the page again to log in." : String(error instanceof Error ? error.message : error));
     problem.hidden = false;
+    show();
   }
   showState();
 }
 
 const show = oncePerFrame(() => {
+  main.classList.add("is-built");
   if (series === null) return;
   const told = series;
   const drawnOver = { fromMs: Number(BigInt(told.from_ns) / 1_000_000n), toMs: Number(BigInt(told.to_ns) / 1_000_000n) };
@@ -168,29 +173,27 @@ function zoom(factor) {
   go(zoomed(now, cursorMs ?? (now.fromMs + now.toMs) / 2, factor));
 }
 
-/** @type {Record<string, (event: KeyboardEvent) => void>} */
-const KEYS = {
-  ArrowLeft: (event) => (event.shiftKey ? go(moved(wanted(), -0.5)) : step(-1)),
-  ArrowRight: (event) => (event.shiftKey ? go(moved(wanted(), 0.5)) : step(1)),
-  PageUp: () => step(-10),
-  PageDown: () => step(10),
-  Home: () => step(-Infinity),
-  End: () => step(Infinity),
-  "+": () => zoom(0.5),
-  "-": () => zoom(2),
-  l: () => go(null),
-  Escape: () => {
-    cursorMs = null;
-    showCursor();
-  },
-};
+const boardKeys = [
+  { keys: ["ArrowLeft"], does: gettext("the cursor one point back"), act: () => step(-1) },
+  { keys: ["ArrowRight"], does: gettext("the cursor one point on"), act: () => step(1) },
+  { keys: ["PageUp"], does: gettext("ten points back"), act: () => step(-10) },
+  { keys: ["PageDown"], does: gettext("ten points on"), act: () => step(10) },
+  { keys: ["Home"], does: gettext("to the first point"), act: () => step(-Infinity) },
+  { keys: ["End"], does: gettext("to the last point"), act: () => step(Infinity) },
+  { keys: ["Shift+ArrowLeft"], does: gettext("earlier"), act: () => go(moved(wanted(), -0.5)) },
+  { keys: ["Shift+ArrowRight"], does: gettext("later"), act: () => go(moved(wanted(), 0.5)) },
+  { keys: ["+"], does: gettext("closer"), act: () => zoom(0.5) },
+  { keys: ["-"], does: gettext("wider"), act: () => zoom(2) },
+  { keys: ["Escape"], does: gettext("let go of the cursor"), act: () => letGo() },
+];
+listenKeys(gettext("On the charts"), board, boardKeys);
+listenPageKeys([{ keys: ["l"], does: gettext("live"), act: () => stretch !== null && go(null) }]);
+byId("chart-keys", HTMLElement).append(` ${tellKeys(boardKeys)}.`);
 
-board.addEventListener("keydown", (event) => {
-  const act = event.ctrlKey || event.metaKey || event.altKey ? undefined : KEYS[event.key];
-  if (act === undefined) return;
-  event.preventDefault();
-  act(event);
-});
+function letGo() {
+  cursorMs = null;
+  showCursor();
+}
 
 for (const view of views) {
   /** @type {number | null} */
@@ -217,9 +220,7 @@ for (const view of views) {
     if (far) go(fitted(startMs, timeOf(event)));
   });
   view.svg.addEventListener("pointerleave", () => {
-    if (fromX !== null) return;
-    cursorMs = null;
-    showCursor();
+    if (fromX === null) letGo();
   });
 }
 

@@ -9,7 +9,9 @@ import { get, SignedOut } from "./api.js";
 import { isoLocal, linkTo } from "./auditmodel.js";
 import { byId, make, setText } from "./dom.js";
 import { age, clock, clockMs, count, plural, shorten } from "./format.js";
+import { listenPageKeys } from "./keys.js";
 import { behind, endOf, lay, ownerOf, servedBy } from "./lockmodel.js";
+import { gettext } from "./text.js";
 
 const NOW_MS = 1_000;
 const LIFE_EVERY = 5;
@@ -35,6 +37,7 @@ byId("which", HTMLFormElement).addEventListener("submit", (event) => {
   open(input.value);
   history.pushState(null, "", `?key=${encodeURIComponent(key)}`);
 });
+listenPageKeys([{ keys: ["/"], does: gettext("ask for another lock"), act: () => input.focus() }]);
 addEventListener("popstate", () => open(new URLSearchParams(location.search).get("key") ?? ""));
 byId("older", HTMLButtonElement).addEventListener("click", () => void older());
 
@@ -58,11 +61,17 @@ async function tick(number) {
   if (number !== asked) return;
   const name = encodeURIComponent(key);
   try {
-    if (ticks % LIFE_EVERY === 0 && (ticks === 0 || before === null || shown.length === 0)) await readLife(number, name);
-    const [facts, pair] = await Promise.all([get(`/api/key/?key=${name}`), get(`/api/lock/pair/?key=${name}`)]);
+    const life = ticks % LIFE_EVERY === 0 && (ticks === 0 || before === null || shown.length === 0) ? await get(`/api/lock/?key=${name}`) : null;
+    // Both together, or the one that comes second would move the other; its life also when nobody can say what is now.
+    const now = await Promise.all([get(`/api/key/?key=${name}`), get(`/api/lock/pair/?key=${name}`)]).catch((error) => error);
     if (number !== asked) return;
+    if (Array.isArray(now)) showNow(now[0], now[1]);
+    if (life !== null) {
+      shown = life.holds;
+      showLife(life);
+    }
+    if (!Array.isArray(now)) throw now;
     problem.hidden = true;
-    showNow(facts, pair);
   } catch (error) {
     if (number !== asked) return;
     setText(problem, error instanceof Error ? error.message : String(error));
@@ -73,15 +82,6 @@ async function tick(number) {
   }
   ticks += 1;
   setTimeout(() => void tick(number), NOW_MS);
-}
-
-/** @param {number} number @param {string} name */
-async function readLife(number, name) {
-  const life = await get(`/api/lock/?key=${name}`);
-  if (number !== asked) return;
-  shown = life.holds;
-  before = null;
-  showLife(life);
 }
 
 async function older() {

@@ -8,7 +8,9 @@
 import { make, oncePerFrame, swatch } from "./dom.js";
 import { degrees, hex, percent, shortNumber, shorten } from "./format.js";
 import { angleOf, locate, TURN } from "./geometry.js";
+import { listenKeys } from "./keys.js";
 import { CIRCLE } from "./ring.js";
+import { gettext } from "./text.js";
 
 const MARK_REACH_PX = 4;
 
@@ -37,7 +39,11 @@ export class RingPointer {
     });
     parts.host.addEventListener("pointerleave", () => this.leave());
     parts.host.addEventListener("blur", () => this.leave());
-    parts.host.addEventListener("keydown", (event) => this.#key(event));
+    listenKeys(gettext("On the ring"), parts.host, [
+      { keys: ["ArrowRight", "ArrowDown"], does: gettext("next arc"), act: () => this.#walk(1) },
+      { keys: ["ArrowLeft", "ArrowUp"], does: gettext("previous arc"), act: () => this.#walk(-1) },
+      { keys: ["Escape"], does: gettext("leave the arcs"), act: () => this.leave() },
+    ]);
   }
 
   leave() {
@@ -90,19 +96,17 @@ export class RingPointer {
     return best;
   }
 
-  /** @param {KeyboardEvent} event */
-  #key(event) {
-    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-    if (event.key === "Escape") return this.leave();
+  /** @param {1 | -1} step @returns {boolean} */
+  #walk(step) {
     const arcs = this.#arcs();
-    if (step === undefined || arcs.length === 0) return;
-    event.preventDefault();
+    if (arcs.length === 0) return false;
     this.cursor = this.cursor < 0 ? 0 : (this.cursor + step + arcs.length) % arcs.length;
     const arc = /** @type {Arc} */ (arcs[this.cursor]);
     const { geometry } = this.parts.view;
     const angle = angleOf(arc.from + arc.size / 2);
     const radius = geometry.backup[0] * 0.8;
     this.#show(arc, "primary", geometry.centre + radius * Math.sin(angle), geometry.centre - radius * Math.cos(angle));
+    return true;
   }
 
   /** @param {Arc} arc @param {"primary" | "backup"} zone @param {number} x @param {number} y */

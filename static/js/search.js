@@ -8,6 +8,8 @@ import { get } from "./api.js";
 import { byId, make, swatch } from "./dom.js";
 import { crc32OfText } from "./crc32.js";
 import { degrees, hex, plural, shortNumber, shorten } from "./format.js";
+import { listenKeys, listenPageKeys } from "./keys.js";
+import { gettext } from "./text.js";
 
 const KEY_BYTES_MAX = 4_096;
 const ASK_AFTER_MS = 250;
@@ -35,11 +37,13 @@ export class Search {
       event.preventDefault();
       this.#typed();
     });
-    this.input.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape") return;
-      this.input.value = "";
-      this.#typed();
-    });
+    listenKeys(gettext("In the search"), this.input, [{ keys: ["Escape"], does: gettext("empty it"), act: () => this.#clear() }]);
+    listenPageKeys([{ keys: ["/"], does: gettext("search a key"), act: () => this.input.focus() }]);
+  }
+
+  #clear() {
+    this.input.value = "";
+    this.#typed();
   }
 
   #typed() {

@@ -1,13 +1,12 @@
 /**
  * Keys, pointer and buttons of the line of time.
  *
- *   on the line: arrows step from mark to mark, Page up and down move by a tenth, Home and End, space plays
- *   anywhere but in a field: L is live, [ and ] step
- *
  * Elsewhere: what they do (timeline.js), what is where (timelinemodel.js).
  */
 
-import { byId } from "./dom.js";
+import { byId, setText } from "./dom.js";
+import { listenKeys, listenPageKeys, tellKeys } from "./keys.js";
+import { gettext } from "./text.js";
 import { msOf, nsText, readAddress } from "./timelinemodel.js";
 
 const NEAR_PX = 6;
@@ -18,8 +17,10 @@ const PAGE_PART = 0.1;
 /** @param {Travel} travel */
 export function listen(travel) {
   const { track, line, span } = travel;
-  track.addEventListener("keydown", (event) => pressOnLine(travel, event));
-  document.addEventListener("keydown", (event) => press(travel, event));
+  const onLine = lineKeys(travel);
+  listenKeys(gettext("On the line of time"), track, onLine);
+  listenPageKeys(pageKeys(travel));
+  setText(byId("timeline-keys", HTMLElement), `${tellKeys(onLine)}. ${gettext("Every mark has its row in the table of marks below.")}`);
   track.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
     track.setPointerCapture(event.pointerId);
@@ -83,32 +84,25 @@ function shift(travel, part) {
   travel.moved();
 }
 
-/** @param {Travel} travel @param {KeyboardEvent} event */
-function pressOnLine(travel, event) {
+/** @param {Travel} travel @returns {import("./keys.js").Binding[]} */
+function lineKeys(travel) {
   const { line } = travel;
-  /** @type {Record<string, () => void>} */
-  const keys = {
-    ArrowLeft: () => step(travel, line.previous()), ArrowDown: () => step(travel, line.previous()),
-    ArrowRight: () => forward(travel), ArrowUp: () => forward(travel),
-    PageDown: () => shift(travel, -PAGE_PART), PageUp: () => shift(travel, PAGE_PART),
-    Home: () => travel.go(BigInt(nsText(Math.ceil(line.firstMs)))), End: () => travel.goLive(),
-    " ": () => travel.play(),
-  };
-  const act = event.altKey || event.ctrlKey || event.metaKey ? undefined : keys[event.key];
-  if (act === undefined) return;
-  event.preventDefault();
-  act();
+  return [
+    { keys: ["ArrowLeft", "ArrowDown"], does: gettext("previous mark"), act: () => step(travel, line.previous()) },
+    { keys: ["ArrowRight", "ArrowUp"], does: gettext("next mark"), act: () => forward(travel) },
+    { keys: ["PageDown"], does: gettext("a tenth of the stretch back"), act: () => shift(travel, -PAGE_PART) },
+    { keys: ["PageUp"], does: gettext("a tenth of the stretch on"), act: () => shift(travel, PAGE_PART) },
+    { keys: ["Home"], does: gettext("the first event"), act: () => travel.go(BigInt(nsText(Math.ceil(line.firstMs)))) },
+    { keys: ["End"], does: gettext("live"), act: () => travel.goLive() },
+    { keys: [" "], does: gettext("play, and stop"), act: () => travel.play() },
+  ];
 }
 
-/** Keys of the whole page. @param {Travel} travel @param {KeyboardEvent} event */
-function press(travel, event) {
-  if (event.altKey || event.ctrlKey || event.metaKey || event.defaultPrevented || document.querySelector("dialog[open]")) return;
-  const { target } = event;
-  if (target instanceof HTMLElement && (target.isContentEditable || ["INPUT", "SELECT", "TEXTAREA"].includes(target.tagName))) return;
-  if (event.key === "l" || event.key === "L") {
-    if (travel.past) travel.goLive();
-  } else if (event.key === "[") step(travel, travel.line.previous());
-  else if (event.key === "]") forward(travel);
-  else return;
-  event.preventDefault();
+/** @param {Travel} travel @returns {import("./keys.js").Binding[]} */
+function pageKeys(travel) {
+  return [
+    { keys: ["l"], does: gettext("live"), act: () => travel.past && travel.goLive() },
+    { keys: ["["], does: gettext("previous mark on the line of time"), act: () => step(travel, travel.line.previous()) },
+    { keys: ["]"], does: gettext("next mark on the line of time"), act: () => forward(travel) },
+  ];
 }

@@ -49,7 +49,7 @@ export class MarksTable {
       make("td", { class: "num", text: at, title: new Date(mark.at_ms).toISOString() }),
       make("td", { text: mark.kind }), make("td", { class: "num", text: count(mark.count) }),
       make("td", { class: "what", text: mark.count > 1 ? markText(mark) : mark.text }),
-      make("td", {}, [make("button", { type: "button", class: "small", "data-at": mark.at_ns, text: "Go there", "aria-label": `Go to ${at}` })]),
+      make("td", {}, [make("button", { type: "button", class: "small", "data-at": mark.at_ns, text: "Go there", "aria-label": `Go there: ${at}` })]),
     ]);
   }
 }
