@@ -30,6 +30,7 @@ from lockcore.errors import (
     NotAcquired,
     RangeRefused,
     SessionLost,
+    Unsupported,
 )
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ __all__ = [
     "RangeRefused",
     "SessionLost",
     "SessionProof",
+    "Unsupported",
     "aio",
     "connect",
 ]
@@ -58,7 +60,8 @@ def connect(target: str, *, timeout: float = 10.0) -> Client:
 
     Args:
         target: addresses of lock nodes, joined by commas; it works while any of them, or any node of their ring, lives.
-            `host:port` is a gRPC address, `host:port.grpcPort` a ring address.
+            `host:port` is a gRPC address, `host:port.grpcPort` a ring address. Or `seaweedfs://host:port[,host:port]`:
+            filers or masters of a SeaweedFS cluster, as it writes them (docs/seaweedfs.md: what it does not promise).
         timeout: seconds that a cluster which does not answer is given, here and for each operation.
     Raises:
         InvalidRequest: an address that cannot be one.

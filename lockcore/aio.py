@@ -42,7 +42,8 @@ def connect(target: str, *, timeout: float = 10.0) -> LockClient:
 
     Args:
         target: addresses of lock nodes, joined by commas; it works while any of them, or any node of their ring, lives.
-            `host:port` is a gRPC address, `host:port.grpcPort` a ring address.
+            `host:port` is a gRPC address, `host:port.grpcPort` a ring address; or `seaweedfs://host:port[,host:port]`,
+            see `lockcore.connect`.
         timeout: seconds that a cluster which does not answer is given, for each operation.
     Raises:
         InvalidRequest: an address that cannot be one.

@@ -17,6 +17,10 @@ class InvalidRequest(LockError, ValueError):  # noqa: N818 - named for what it i
     """The request itself cannot be: a key, owner, ttl or address. Retrying does not help."""
 
 
+class Unsupported(LockError):  # noqa: N818 - same
+    """This kind of cluster does not offer what was asked for (SeaweedFS filers: sessions, byte ranges, watching)."""
+
+
 class NotAcquired(LockError):  # noqa: N818 - same
     """Somebody else holds the lock, and the time to wait for it is over.
 

@@ -4,6 +4,7 @@ Asyncio first (`client.LockClient`), with a thin blocking face (`blocking`).
 
     machine, route, retry, check    pure: the life of a lock, where to ask, when again, what is valid
     link, pool, calls               one stream per node, all streams, one operation until it is answered
+    filerlink, filerpool, ringfeed  the same for SeaweedFS: one filer, all filers, the master's ring (words: weedwords)
     live, client                    what users hold
     sessionlease                    pure: until when a session may be relied on
     session, sessionlock, ranges    what users hold through a session; takeover: of another session

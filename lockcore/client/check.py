@@ -27,9 +27,10 @@ from lockcore.core.limits import (
     WAIT_MS_MAX,
 )
 from lockcore.errors import InvalidRequest
-from lockcore.wire.addresses import PORT_MAX, grpc_target, host_of
+from lockcore.wire.addresses import GRPC_PORT_OFFSET, PORT_MAX, grpc_target, host_of
 
 SEEDS_MAX: Final = 64
+SEAWEEDFS: Final = "seaweedfs://"
 MS_PER_S: Final = 1_000
 WAIT_S_MAX: Final = 31_536_000
 """A year; who means longer means for ever."""
@@ -129,6 +130,35 @@ def timeout_ms_of(timeout: object) -> int:
     return max(1, round(seconds * MS_PER_S))
 
 
+def is_seaweedfs(target: object) -> bool:
+    """Say whether a target names filers and masters of SeaweedFS."""
+    return isinstance(target, str) and target.strip().lower().startswith(SEAWEEDFS)
+
+
+def seaweedfs_seeds_of(target: object) -> tuple[str, ...]:
+    """Return the gRPC addresses of filers or masters in a target.
+
+    Args:
+        target: `seaweedfs://` before addresses as SeaweedFS writes them, joined by commas: `host:port`, the HTTP port,
+            with gRPC 10,000 above, or `host:port.grpcPort`.
+    Raises:
+        InvalidRequest: none, too many, or one that is no address.
+    """
+    text = target.strip() if isinstance(target, str) else ""
+    bare = text[len(SEAWEEDFS) :] if is_seaweedfs(text) else text
+    names = bare.rstrip("/").replace(",", " ").split()
+    if not 0 < len(names) <= SEEDS_MAX:
+        raise InvalidRequest(
+            f"a target names 1 to {SEEDS_MAX} filers or masters, this one {len(names)}: write {SEAWEEDFS}host:port"
+        )
+    try:
+        return tuple(dict.fromkeys(grpc_target(name) for name in names))
+    except ValueError as error:
+        raise InvalidRequest(
+            f"{error}; or as SeaweedFS writes it, host:port with the HTTP port (gRPC is {GRPC_PORT_OFFSET:,} above)"
+        ) from None
+
+
 def seeds_of(target: object) -> tuple[str, ...]:
     """Return the gRPC addresses in a target.
 
@@ -139,6 +169,11 @@ def seeds_of(target: object) -> tuple[str, ...]:
     """
     if not isinstance(target, str):
         raise InvalidRequest(f"a target is a text such as 127.0.0.1:18001,127.0.0.1:18002, not {type(target).__name__}")
+    if "://" in target:
+        raise InvalidRequest(
+            f"the scheme {target.partition('://')[0][:20]!r} is not known: write {SEAWEEDFS}host:port for SeaweedFS, "
+            "and host:grpcPort without any scheme for Lockring"
+        )
     names = target.replace(",", " ").split()
     if not 0 < len(names) <= SEEDS_MAX:
         raise InvalidRequest(

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from lockcore.client import check
 from lockcore.client.calls import call
 from lockcore.client.clock import BootTimers, boot_ns
+from lockcore.client.filerpool import FilerPool
 from lockcore.client.link import LinkProblem
 from lockcore.client.live import LiveLock, unavailable
 from lockcore.client.machine import LONG_TTL_S, SHORT_RETRY_MS, SHORT_TTL_S, LockMachine, Terms, long_retry_ms
@@ -31,7 +32,7 @@ from lockcore.client.session import Session
 from lockcore.client.watch import watch
 from lockcore.core.limits import NS_PER_MS
 from lockcore.core.operations import FindOwner, Lock, OwnerIs, Unlock
-from lockcore.errors import LockError
+from lockcore.errors import LockError, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator
@@ -56,13 +57,15 @@ class LockClient:
     """
 
     def __init__(self, target: str, *, timeout: float = 10.0) -> None:
-        self._seeds = check.seeds_of(target)
+        self._seaweedfs = check.is_seaweedfs(target)
+        self._seeds_of = check.seaweedfs_seeds_of if self._seaweedfs else check.seeds_of
+        self._seeds = self._seeds_of(target)
         self._timeout_ms = check.timeout_ms_of(timeout)
         self._locks: set[LiveLock] = set()
         self._sessions: set[Session] = set()
         self._own_session: asyncio.Task[Session] | None = None
         self._closed = False
-        self.pool = Pool(self._seeds)
+        self.pool = FilerPool(self._seeds) if self._seaweedfs else Pool(self._seeds)
         self.timers = BootTimers()
 
     # --- opening and closing ----------------------------------------------------------------
@@ -192,7 +195,9 @@ class LockClient:
             on_state: called with the session whenever its `state` changes; may be a coroutine function.
         Raises:
             InvalidRequest: an argument out of bounds.
+            Unsupported: on SeaweedFS filers.
         """
+        self._refuse_on_filers("sessions, their queues and byte ranges")
         label = check.label_of(default_owner() if label is None else label)
         return Session(self, label, check.session_ttl_ms_of(ttl), on_state)
 
@@ -216,6 +221,7 @@ class LockClient:
 
     def watch(self, key: str) -> AsyncIterator[Holder | None]:
         """Yield who holds a lock, None where nobody does, now and at each change; see `watch.watch`."""
+        self._refuse_on_filers("watching a key")
         return watch(self, key)
 
     async def primary_of(self, key: str) -> str | None:
@@ -281,12 +287,12 @@ class LockClient:
         self.refuse_if_closed()
         if node is not None:
             try:
-                return await self.pool.link(check.seeds_of(node)[0]).ask(operation, self._timeout_ms)
+                return await self.pool.link(self._seeds_of(node)[0]).ask(operation, self._timeout_ms)
             except LinkProblem as problem:
-                raise unavailable(str(problem)) from None
+                raise unavailable(str(problem), self.pool.hint) from None
         answer = await call(self.pool, self.route(operation.key), operation, self._deadline_ns())
         if answer.result is None:
-            raise unavailable(answer.text)
+            raise unavailable(answer.text, self.pool.hint)
         return answer.result
 
     @property
@@ -307,6 +313,13 @@ class LockClient:
         """Raise LockError where `close` was called."""
         if self._closed:
             raise LockError("this client was closed; connect again")
+
+    def _refuse_on_filers(self, what: str) -> None:
+        if self._seaweedfs:
+            raise Unsupported(
+                f"SeaweedFS filers do not offer {what}: they have named locks with one lease each. "
+                "Connect to Lockring's own nodes for it, or ask `owner_of` from time to time"
+            )
 
     # --- for live locks ------------------------------------------------------------------------------
 
@@ -331,7 +344,7 @@ class LockClient:
             async with asyncio.timeout(self._timeout_ms / 1_000):
                 return await self.pool.first_view()
         except TimeoutError:
-            raise unavailable(self.pool.problems()) from None
+            raise unavailable(self.pool.problems(), self.pool.hint) from None
 
     def _deadline_ns(self) -> int:
         return boot_ns() + self._timeout_ms * NS_PER_MS

@@ -32,6 +32,7 @@ from lockcore.client.machine import (
     Phase,
     Terms,
 )
+from lockcore.client.pool import HINT
 from lockcore.errors import ClusterUnavailable, InvalidRequest, LockError, LockLost, NotAcquired
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ class LiveLock:
                 self._got, self._loss = True, None
                 self.lost.clear()
             case GaveUp():
-                self._failure = _failure(self.key, effect)
+                self._failure = _failure(self.key, effect, self._client.pool.hint)
                 log.debug("gave up the lock %r: %s", self.key, effect.text)
             case Over():
                 self._client.forget(self)
@@ -255,19 +256,16 @@ class LiveLock:
         run_callback(self._on_lost, self)
 
 
-def _failure(key: str, effect: GaveUp) -> LockError:
+def _failure(key: str, effect: GaveUp, hint: str) -> LockError:
     if effect.invalid:
         return InvalidRequest(effect.text)
     if not effect.held:
-        return unavailable(effect.text)
+        return unavailable(effect.text, hint)
     holder = f"held by {effect.owner!r}" if effect.owner else f"not free ({effect.text})"
     text = f"the lock {key!r} is {holder}; wait longer, or try again later"
     return NotAcquired(text, key=key, owner=effect.owner)
 
 
-def unavailable(why: str) -> ClusterUnavailable:
-    """Return the error for a cluster that gave no answer in time."""
-    return ClusterUnavailable(
-        f"the lock cluster gave no answer in time ({why}). Is it running (`make run`, `manage.py status`)? "
-        "Does the target name gRPC addresses of its nodes?"
-    )
+def unavailable(why: str, hint: str = HINT) -> ClusterUnavailable:
+    """Return the error for a cluster that gave no answer in time; `hint`: what to look at."""
+    return ClusterUnavailable(f"the lock cluster gave no answer in time ({why}). {hint}")

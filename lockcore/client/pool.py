@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from lockcore.client.link import Link
 from lockcore.client.route import target_of
@@ -25,12 +25,39 @@ from lockcore.errors import LockError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lockcore.core.operations import Operation, Result
     from lockcore.core.view import View
     from lockcore.wire.codec import ViewState
 
 WATCHED: Final = 2
 LINKS_MAX: Final = 512
 LOOK_S: Final = 0.5
+HINT: Final = "Is it running (`make run`, `manage.py status`)? Does the target name gRPC addresses of its nodes?"
+"""What to look at where a cluster gives no answer."""
+
+
+class Conversation(Protocol):
+    """What a pool wants of a link, to a node (Link) or to a filer (FilerLink)."""
+
+    target: str
+    problem: str
+    talking: bool
+
+    @property
+    def usable(self) -> bool:
+        """Say whether it is worth asking now."""
+
+    async def ask(self, operation: Operation, timeout_ms: int) -> Result:
+        """Ask, and wait for the answer; raises LinkProblem."""
+
+    def open(self) -> None:
+        """Begin to listen."""
+
+    def abandon(self, why: str) -> None:
+        """Fail what waits for an answer."""
+
+    async def close(self) -> None:
+        """End it."""
 
 
 class Pool:
@@ -40,20 +67,22 @@ class Pool:
         seeds: targets given by the user.
     """
 
+    hint: str = HINT
+
     def __init__(self, seeds: tuple[str, ...]) -> None:
         self.seeds = seeds
         self.view: View | None = None
         self.settled = False
         self.on_silence: set[Callable[[], None]] = set()
         self.on_settled: set[Callable[[], None]] = set()
-        self._links: dict[str, Link] = {}
+        self._links: dict[str, Conversation] = {}
         self._first_view = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._closed = False
 
     # --- for calls -----------------------------------------------------------------------
 
-    def link(self, target: str) -> Link:
+    def link(self, target: str) -> Conversation:
         """Return the conversation with a node, made at first need.
 
         Raises:
@@ -64,8 +93,11 @@ class Pool:
         self._keep()
         found = self._links.get(target)
         if found is None:
-            found = self._links[target] = Link(target, self._take_view, self._note_break)
+            found = self._links[target] = self._make(target)
         return found
+
+    def _make(self, target: str) -> Conversation:
+        return Link(target, self._take_view, self._note_break)
 
     def usable(self, target: str) -> bool:
         """Say whether a node is not known to be unreachable now."""

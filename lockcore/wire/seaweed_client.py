@@ -34,6 +34,16 @@ _CODES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
+class FilerIs:
+    """What a filer says of itself. `masters`: ring addresses; `version` as people read it, and as (major, minor)."""
+
+    masters: tuple[str, ...] = ()
+    group: str = ""
+    version: str = ""
+    version_number: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
 class RingUpdate:
     """A complete lock ring, as a master publishes it; `version` in Unix nanoseconds."""
 
@@ -129,6 +139,17 @@ def decode_find_answer(data: bytes) -> str:
         CodecError: it cannot be read.
     """
     return parse(filer_pb2.FindLockOwnerResponse, data).owner
+
+
+def decode_filer_is(data: bytes) -> FilerIs:
+    """Return what a GetFilerConfigurationResponse says.
+
+    Raises:
+        CodecError: it cannot be read, or names what cannot be a master.
+    """
+    told = parse(filer_pb2.GetFilerConfigurationResponse, data)
+    masters = tuple(map(address_of, told.masters[:MEMBERS_MAX]))
+    return FilerIs(masters, told.filer_group, told.version, (told.major_version, told.minor_version))
 
 
 def refused_of(text: str, owner: str, moved_to: str) -> Refused:

@@ -16,11 +16,12 @@ Elsewhere: the fixture `weed` of three filers (tests/conftest.py).
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from os import getpid
 from pathlib import Path
@@ -33,7 +34,7 @@ import grpc
 from lockcore.core.messages import Granted, Lock, Unlock
 from lockcore.core.ring import HashRing
 from lockcore.testing.chaos.dying import die_with_parent
-from lockcore.testing.ports import claim_ports, give_back
+from lockcore.testing.ports import HOST, claim_ports, give_back
 from lockcore.wire.addresses import GRPC_PORT_OFFSET
 from lockcore.wire.errors import CodecError
 from lockcore.wire.methods import KEEP_CONNECTED, SEAWEED_FILER, path
@@ -146,10 +147,14 @@ class WeedProcess:
         except subprocess.TimeoutExpired:
             self.kill()
 
+    def log_text(self) -> str:
+        """Return its log, of all its lives."""
+        log = self._folder / f"{self.name}.log"
+        return log.read_text(errors="replace") if log.exists() else "no log"
+
     def log_end(self) -> str:
         """Return the last lines of its log."""
-        log = self._folder / f"{self.name}.log"
-        return "\n".join(log.read_text(errors="replace").splitlines()[-8:]) if log.exists() else "no log"
+        return "\n".join(self.log_text().splitlines()[-8:])
 
 
 class WeedCluster:
@@ -159,6 +164,7 @@ class WeedCluster:
         filers: how many are started at once; `add_filer` makes more.
         masters: 1, or 3 that elect a leader among them.
         group: the filer group of the first filers.
+        verbosity: of the filers' logs; 4 names each backup that is taken in.
         master_of: what the filer of a number is told as its master; for a proxy between them.
     """
 
@@ -168,12 +174,14 @@ class WeedCluster:
         *,
         masters: int = 1,
         group: str = "",
+        verbosity: int = 0,
         master_of: Callable[[int, str], str] = lambda _, master: master,
     ) -> None:
         self.folder = Path(mkdtemp(prefix="weed-"))
         self.masters: list[WeedProcess] = []
         self.filers: list[WeedProcess] = []
         self._master_of = master_of
+        self._verbosity = verbosity
         self._ports: list[int] = []
         self._channels: dict[str, grpc.Channel] = {}
         self._close = ExitStack()
@@ -186,7 +194,8 @@ class WeedCluster:
             undo.callback(self.close)
             for process in (*self.masters, *self.filers):
                 process.start()
-            self.wait_ring(self.filers)
+            if self.filers:
+                self.wait_ring(self.filers)
             undo.pop_all()
         return self
 
@@ -223,7 +232,13 @@ class WeedCluster:
         store = self.folder / f"filer{number}"
         store.mkdir()
         master = ",".join(f"127.0.0.1:{each.port}" for each in self.masters)
-        arguments = ["filer", "-ip=127.0.0.1", f"-port={port}", f"-master={self._master_of(number, master)}"]
+        arguments = [
+            f"-v={self._verbosity}",
+            "filer",
+            "-ip=127.0.0.1",
+            f"-port={port}",
+            f"-master={self._master_of(number, master)}",
+        ]
         arguments += [f"-defaultStoreDir={store}", f"-localSocket={store}/socket"]
         arguments += [f"-filerGroup={group}"] if group else []
         filer = WeedProcess(f"filer{number}", port, self.folder, arguments)
@@ -263,6 +278,12 @@ class WeedCluster:
     def leader(self) -> WeedProcess | None:
         """Return the master that publishes the ring now."""
         return self._asked("")[0]
+
+    def is_up(self, master: WeedProcess) -> bool:
+        """Say whether a master takes connections, whether or not it has a ring to tell."""
+        with suppress(OSError), socket.create_connection((HOST, master.port + GRPC_PORT_OFFSET), ASK_S):
+            return True
+        return False
 
     def _asked(self, group: str) -> tuple[WeedProcess | None, RingUpdate | None]:
         for master in self.masters:

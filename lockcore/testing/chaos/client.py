@@ -90,11 +90,9 @@ class RoutedPool(Pool):
         super().__init__(tuple(routes))
         self._routes = routes
 
-    def link(self, target: str) -> Link:
+    def _make(self, target: str) -> Link:
         """Return the conversation with a node, through its proxy."""
-        if target not in self._links:
-            self._links[target] = Link(self._routes.get(target, target), self._take_view)
-        return super().link(target)
+        return Link(self._routes.get(target, target), self._take_view)
 
 
 class Worker:

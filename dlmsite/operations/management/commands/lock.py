@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from lockcore.client.check import SEAWEEDFS
 from lockcore.client.nearby import nearby_target
 from lockcore.client.run import EXIT_NOT_OBTAINED, EXIT_USAGE, RunPlan, run
 
@@ -47,7 +48,14 @@ class Command(BaseCommand):
         )
         parser.add_argument("--owner", default=None, help="what others see as the holder (host and process id)")
         parser.add_argument("--wait", type=float, default=None, help="seconds to wait for another holder (for ever)")
-        parser.add_argument("--target", default="", help="gRPC addresses of nodes, as 127.0.0.1:18001,127.0.0.1:18002")
+        where = parser.add_mutually_exclusive_group()
+        where.add_argument("--target", default="", help="gRPC addresses of nodes, as 127.0.0.1:18001,127.0.0.1:18002")
+        where.add_argument(
+            "--seaweedfs",
+            metavar="HOST:PORT",
+            default="",
+            help="filers or masters of a SeaweedFS cluster to lock at instead",
+        )
         parser.add_argument("--data", metavar="FOLDER", help="the data folder of the cluster (default: .lockring)")
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -56,7 +64,10 @@ class Command(BaseCommand):
             raise CommandError(
                 "write the command after --, as in: manage.py lock KEY -- make report", returncode=EXIT_USAGE
             )
-        target = options["target"] or nearby_target(settings.ENVIRONMENT.data_dir, settings.ENVIRONMENT.port)
+        seaweedfs = f"{SEAWEEDFS}{options['seaweedfs'].removeprefix(SEAWEEDFS)}" if options["seaweedfs"] else ""
+        target = (
+            options["target"] or seaweedfs or nearby_target(settings.ENVIRONMENT.data_dir, settings.ENVIRONMENT.port)
+        )
         plan = RunPlan(
             key=options["key"],
             command=self.command,
