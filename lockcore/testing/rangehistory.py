@@ -304,7 +304,7 @@ def _migrations(history: SessionHistory, believed: list[Believed]) -> list[Viola
         move = one.ended
         if move is None or move.did is not Asked.MIGRATE or move.result is None or move.life is one.owner[0]:
             continue
-        simple = move.kind is None and move.done_ns < one.owner[0].over_ns
+        simple = move.kind is None and move.done_ns < min(one.owner[0].over_ns, move.life.over_ns)
         if simple and move.how is not How.MIGRATED and not history.lost(one.key, move.done_ns):
             text = f"{one.key}: byte {one.byte} was held for {one.kind}, and did not migrate"
             found.append(contradiction("R5", text, one.by, move))

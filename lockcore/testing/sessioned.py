@@ -99,7 +99,7 @@ def _play(seed: int, shape: Shape, theme: Callable[[Scene], None], manners: Mann
     faults.log.append(f"theme {theme.__name__}, {shape}, {manners}")
     if single:
         kind = world.random.choice(faults.single())
-        world.after(world.random.uniform(300, 2_000), lambda: faults.do(kind))
+        world.after(world.random.uniform(300, min(2_000, faults_ms)), lambda: faults.do(kind))
     else:
         faults.begin()
         theme(Scene(world, faults, shape))

@@ -22,10 +22,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lockcore.core.limits import NS_PER_MS
-from lockcore.core.messages import Granted, How, Refused, Released
+from lockcore.core.limits import ANSWERS_KEPT, NS_PER_MS
+from lockcore.core.messages import Granted, How, RangeDenied, Refused, Released
 from lockcore.testing.record import Did, Violation
-from lockcore.testing.sessionrecord import NEVER_NS, Asked, Deal, Life, SessionHistory, number_of
+from lockcore.testing.sessionrecord import NEVER_NS, Asked, Attempt, Deal, Life, SessionHistory, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -253,7 +253,7 @@ def _done_twice(index: Index) -> list[Violation]:
     for deal in index.history.deals:
         if deal.did not in (Asked.LOCK, Asked.MOVE):
             continue
-        grants = [a for a in deal.attempts if isinstance(a.result, Granted)]
+        grants = _remembered(index, deal)
         if index.history.lost(deal.key, max((a.returned_ns for a in grants), default=0)):
             continue
         if len({(number_of(a.result), getattr(a.result, "how", None)) for a in grants}) > 1:
@@ -268,6 +268,15 @@ def _done_twice(index: Index) -> list[Violation]:
     return found
 
 
+def _remembered(index: Index, deal: Deal) -> list[Attempt]:
+    """Return an operation's grants but those that came when its answer may have been forgotten: that is bounded."""
+    grants = [a for a in deal.attempts if isinstance(a.result, Granted)]
+    first = min((number_of(a.result) for a in grants), default=0)
+    others = sorted({other.number for other in index.of_key[deal.key] if other.number > first})
+    limit = others[ANSWERS_KEPT - 1] if len(others) >= ANSWERS_KEPT else NEVER_NS
+    return [a for a in grants if number_of(a.result) <= limit]
+
+
 def after_the_end(history: SessionHistory) -> list[Violation]:
     """S6, for ranges too."""
     found = []
@@ -275,7 +284,7 @@ def after_the_end(history: SessionHistory) -> list[Violation]:
         life = deal.life
         over_ns = min(life.end_told_ns, life.lost_ns)
         for a in deal.attempts:
-            if a.result is None or isinstance(a.result, Refused) or a.sent_ns <= over_ns:
+            if a.result is None or isinstance(a.result, Refused | RangeDenied) or a.sent_ns <= over_ns:
                 continue
             if not history.any_lost(a.returned_ns):
                 text = f"{deal.key}: session {life.ref.id} was over at {over_ns}, and was answered with success later"

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import pytest
+
+from lockcore.core.limits import ANSWERS_KEPT
 from lockcore.core.messages import (
     Code,
     EndSession,
     Granted,
     HeldRange,
     How,
+    RangeDenied,
     RangeLocked,
     Refused,
     Released,
     Result,
     SessionProof,
 )
-from lockcore.core.rangerecords import Kind
+from lockcore.core.rangerecords import Errno, Kind
 from lockcore.core.region import EVERYWHERE
 from lockcore.testing.history import History
 from lockcore.testing.rangehistory import check_ranges
@@ -208,6 +212,19 @@ def test_an_operation_that_was_carried_out_twice_is_found() -> None:
     assert past.rules() == ["S5"]
 
 
+@pytest.mark.parametrize("others", [ANSWERS_KEPT - 1, ANSWERS_KEPT])
+def test_an_operation_that_comes_again_after_its_answer_was_forgotten_is_a_new_one(others: int) -> None:
+    """Answers are kept in bounds, and replicated with the lock."""
+    past = Past()
+    ada, bob = past.life("ada"), past.life("bob")
+    deal = past.lock(ada, 0, 5)
+    past.unlock(deal, 2, ok=False)
+    for i in range(others):
+        past.unlock(past.lock(bob, 10 + 10 * i, 6 + i), 15 + 10 * i)
+    deal.attempts.append(Attempt(500 * MS, "b:2", 501 * MS, grant(6 + others)))
+    assert past.rules() == (["S5"] if others < ANSWERS_KEPT else [])
+
+
 def test_a_grant_after_an_unlock_that_was_acknowledged_is_found() -> None:
     past = Past()
     deal = past.lock(past.life("ada"), 0, 5)
@@ -221,6 +238,16 @@ def test_a_session_that_is_over_gets_nothing() -> None:
     ada = past.life("ada")
     ada.end_asked_ns, ada.end_told_ns = 50 * MS, 60 * MS
     past.lock(ada, 61, 5)
+    assert past.rules() == ["S6"]
+
+
+def test_a_denial_is_no_success_for_a_session_that_is_over() -> None:
+    past = Past()
+    ada = past.life("ada")
+    ada.end_told_ns = 50 * MS
+    past.deal(ada, Asked.SET, 60, RangeDenied(Errno.EINTR, ""))
+    assert past.rules() == []
+    past.deal(ada, Asked.SET, 70, Released())
     assert past.rules() == ["S6"]
 
 
@@ -311,6 +338,9 @@ def test_a_range_that_is_held_must_migrate() -> None:
     move = past.span(new, Asked.SET, 10, 5)
     move.did, move.old, move.kind = Asked.MIGRATE, old, None
     assert past.rules() == ["R5"]
+    new.until_ns = 9 * MS  # who is over may be told so
+    assert past.rules() == []
+    new.until_ns = old.until_ns
     piece = HeldRange("", "", "o", Kind.WRITE, 0, 4, 5)
     move.result = move.attempts[0].result = RangeLocked("", (piece,), How.MIGRATED)
     assert past.rules() == []
