@@ -89,13 +89,13 @@ def may_live(state: NodeState, ref: SessionId) -> bool:
     """Say whether a session that is not alive here may live on among others.
 
     They may not have told yet; or they go on without this node, in a view
-    that it has not heard of. Incarnations are above the number of the view in
-    which they began. And of a view in which the master has acknowledged a
+    that it has not heard of: who leaves has asked for one. Incarnations are
+    above the number of the view in which they began. And of a view in which the master has acknowledged a
     heartbeat that was sent after the lapse there was none newer then.
     """
     session = state.sessions.get(ref)
     if session is None:
-        return state.handover.acquiring() or ref.incarnation > state.view_number
+        return state.handover.acquiring() or state.leaving or ref.incarnation > state.view_number
     if session.ended:
         return False
     current_ns = state.lease.until_ns - state.config.node_lease_ms * NS_PER_MS

@@ -14,6 +14,7 @@ from lockcore.core.messages import (
     EndSession,
     FindConflict,
     KeepAlive,
+    Leave,
     Lock,
     OpenSession,
     Outcome,
@@ -75,6 +76,17 @@ def test_who_is_behind_says_of_no_session_of_a_later_view_that_it_is_over() -> N
     proof = opened(later.settle())
     behind = Bench("b:2", ("a:1", "c:3")).settle()
     assert refused(behind.ask(KeepAlive(proof, TTL_MS))).code is Code.HANDOFF
+
+
+def test_who_leaves_says_of_no_session_that_it_never_heard_of_that_it_is_over() -> None:
+    """Found by simulation (seed 5012155): the others opened it in this view, and answered in the next one."""
+    proof = opened(Bench(peers=("b:2", "c:3")).settle())
+    leaver = Bench("b:2", ("a:1", "c:3"))
+    leaver.number = VIEW_1 + 1_000
+    leaver.settle()
+    assert refused(leaver.ask(KeepAlive(proof, TTL_MS))).code is Code.SESSION_LOST
+    leaver.step(Leave())
+    assert refused(leaver.ask(KeepAlive(proof, TTL_MS))).code is Code.HANDOFF
 
 
 def test_a_grant_that_was_never_confirmed_is_taken_back_though_somebody_queued_behind_it() -> None:
