@@ -4,6 +4,7 @@
 
 import { make } from "./dom.js";
 import { clock } from "./format.js";
+import { gettext } from "./text.js";
 
 const TONES = { requested: "warn", running: "warn", done: "ok", failed: "bad" };
 
@@ -22,7 +23,7 @@ export class ActionsList {
       make("span", { class: "badge", "data-tone": TONES[action.state] ?? "quiet", text: action.state }),
       make("span", { class: "detail quiet", text: action.detail, title: action.detail }),
     ]));
-    if (rows.length === 0) rows.push(make("li", { class: "quiet empty", text: "Nobody has acted yet." }));
+    if (rows.length === 0) rows.push(make("li", { class: "quiet empty", text: gettext("Nobody has acted yet.") }));
     this.list.replaceChildren(...rows);
   }
 }

@@ -2,6 +2,8 @@
  * HTTP calls of the page. Every refusal becomes an Error whose message says what the server said.
  */
 
+import { gettext } from "./text.js";
+
 const TIMEOUT_MS = 15_000;
 
 /** The reader is no longer signed in. */
@@ -24,15 +26,15 @@ async function call(path, options = {}) {
   const response = await fetch(path, {
     credentials: "same-origin", redirect: "manual", signal: AbortSignal.timeout(TIMEOUT_MS), ...options,
   }).catch(() => {
-    throw new Error("The server did not answer. Is it still running?");
+    throw new Error(gettext("The server did not answer. Is it still running?"));
   });
   if (response.type === "opaqueredirect" || response.status === 401) {
-    throw new SignedOut("You are signed out: log in again.");
+    throw new SignedOut(gettext("You are signed out: log in again."));
   }
   const body = await response.json().catch(() => null);
   if (response.ok && body !== null) return body;
   const told = [body?.title, body?.detail].filter((part) => typeof part === "string" && part !== "").join(": ");
-  throw new Error(told || `The server answered ${response.status}.`);
+  throw new Error(told || gettext("The server answered {status}.", { status: response.status }));
 }
 
 /** @param {string} path @returns {Promise<any>} */

@@ -12,9 +12,10 @@ import { AuditForm } from "./auditform.js";
 import { Found, pagePath, searchOf, stateOf } from "./auditmodel.js";
 import { AuditRows } from "./auditrows.js";
 import { byId, setText } from "./dom.js";
-import { count, plural } from "./format.js";
+import { count } from "./format.js";
 import { nodeColor } from "./palette.js";
 import { LiveSocket } from "./socket.js";
+import { gettext, ngettext } from "./text.js";
 import { compareWide } from "./wide.js";
 
 const FOLLOW_EVERY_MS = 400;
@@ -153,23 +154,23 @@ function draw() {
 function tell() {
   const newest = state.before === "" && state.after === "";
   const behind = compareWide(hinted, found.nextAfter) > 0;
-  setText(live, state.live ? "Pause" : "Follow");
+  setText(live, state.live ? gettext("Pause") : gettext("Follow"));
   live.setAttribute("aria-pressed", String(state.live));
   live.disabled = failed || !newest || state.filter.has("to");
-  live.title = live.disabled && !failed ? "Only the newest page of an open time range can be followed" : "";
+  live.title = live.disabled && !failed ? gettext("Only the newest page of an open time range can be followed") : "";
   buttons.newest.disabled = newest;
   buttons.newer.disabled = newest;
   buttons.older.disabled = found.nextBefore === null;
-  const parts = [found.events.length === 0 ? found.says || "Nothing here." : plural(found.events.length, "row")];
-  if (found.cut) parts.push(`${count(found.scanned)} events were looked at and the page is not full: go on with Older`);
-  if (overrun) parts.push("events come faster than they can be shown: the newest are shown, narrow the filter to see all");
-  if (newest && !live.disabled) parts.push(state.live ? "followed live" : behind ? "paused; there is more, Follow goes on from here" : "paused");
+  const parts = [found.events.length === 0 ? found.says || gettext("Nothing here.") : ngettext("{count} row", "{count} rows", found.events.length)];
+  if (found.cut) parts.push(gettext("{scanned} events were looked at and the page is not full: go on with Older", { scanned: count(found.scanned) }));
+  if (overrun) parts.push(gettext("events come faster than they can be shown: the newest are shown, narrow the filter to see all"));
+  if (newest && !live.disabled) parts.push(state.live ? gettext("followed live") : behind ? gettext("paused; there is more, Follow goes on from here") : gettext("paused"));
   setText(status, failed ? "" : parts.join(" · "));
 }
 
 /** @param {unknown} error "" for none */
 function fail(error) {
-  if (error instanceof SignedOut) socket.link.end("signed out: reload to log in");
+  if (error instanceof SignedOut) socket.link.end(gettext("signed out: reload to log in"));
   const text = error === "" ? "" : error instanceof Error ? error.message : String(error);
   problem.hidden = text === "";
   setText(problem, text);

@@ -7,7 +7,8 @@
 import { get } from "./api.js";
 import { isoLocal, linkTo } from "./auditmodel.js";
 import { make } from "./dom.js";
-import { age, plural } from "./format.js";
+import { age } from "./format.js";
+import { gettext, ngettext } from "./text.js";
 
 /**
  * @typedef {import("./contract.js").LockEvent} LockEvent
@@ -34,13 +35,13 @@ function parts(about) {
   const { event } = about;
   /** @type {[string, string][]} */
   const fields = [
-    ["Time", `${isoLocal(event.time_ms)} (${about.wall_ns} ns)`], ["Told by", event.label === event.node ? event.node : `${event.label}, ${event.node}`],
-    ["Kind", event.kind], ["Owner", event.owner], ["Fencing token", event.generation], ["Seq", event.seq], ["View", event.view],
-    ["Version", event.version], ["Session", event.session], ["Peer", event.peer], ["TTL", event.ttl_ms === 0 ? "" : age(event.ttl_ms)],
-    ["Renewals", event.renewals === 0 ? "" : String(event.renewals)], ["Incarnation", about.incarnation], ["Number in its life", about.number],
-    ["Row", event.id], ["Place in the chain", about.place === "" ? "none: recorded before there was a chain" : about.place],
+    [gettext("Time"), `${isoLocal(event.time_ms)} (${about.wall_ns} ns)`], [gettext("Told by"), event.label === event.node ? event.node : `${event.label}, ${event.node}`],
+    [gettext("Kind"), event.kind], [gettext("Owner"), event.owner], [gettext("Fencing token"), event.generation], [gettext("Seq"), event.seq], [gettext("View"), event.view],
+    [gettext("Version"), event.version], [gettext("Session"), event.session], [gettext("Peer"), event.peer], [gettext("TTL"), event.ttl_ms === 0 ? "" : age(event.ttl_ms)],
+    [gettext("Renewals"), event.renewals === 0 ? "" : String(event.renewals)], [gettext("Incarnation"), about.incarnation], [gettext("Number in its life"), about.number],
+    [gettext("Row"), event.id], [gettext("Place in the chain"), about.place === "" ? gettext("none: recorded before there was a chain") : about.place],
   ];
-  const long = [["Lock", event.key], ["Detail", event.detail]];
+  const long = [[gettext("Lock"), event.key], [gettext("Detail"), event.detail]];
   return [
     make("dl", { class: "about" }, [
       ...long.filter(([, value]) => value !== "").map(([name, value]) => field(String(name), String(value), "long")),
@@ -60,14 +61,14 @@ function field(name, value, kind) {
 function causes({ event, view, actions }) {
   if (event.kind === "operator") {
     if (actions.length === 0) return [];
-    return [make("div", { class: "causes" }, [make("h3", { text: "What came of it" }), make("ul", {}, actions.map(came))])];
+    return [make("div", { class: "causes" }, [make("h3", { text: gettext("What came of it") }), make("ul", {}, actions.map(came))])];
   }
   if (view === null) return [];
-  const behind = actions.length === 0 ? [make("li", { class: "quiet", text: "No operator's action is known to be behind this view." })] : actions.map(
-    (action) => make("li", { text: `${action.how === "likely" ? "likely after" : "after"} ${tell(action)}` }),
+  const behind = actions.length === 0 ? [make("li", { class: "quiet", text: gettext("No operator's action is known to be behind this view.") })] : actions.map(
+    (action) => make("li", { text: action.how === "likely" ? gettext("likely after {action}", { action: tell(action) }) : gettext("after {action}", { action: tell(action) }) }),
   );
   return [make("div", { class: "causes" }, [
-    make("h3", { text: "The view it happened in, and what led to that" }),
+    make("h3", { text: gettext("The view it happened in, and what led to that") }),
     make("ul", {}, [make("li", {}, [viewLink(view), ` ${changesOf(view)}`, make("ul", {}, behind)])]),
   ])];
 }
@@ -76,18 +77,18 @@ function causes({ event, view, actions }) {
 function came(action) {
   const views = action.views.map((view) => make("li", {}, [
     viewLink(view), ` ${changesOf(view)}${view.how === "likely" ? " (likely)" : ""}: `,
-    view.moved.total === 0 ? "no lock moved" : make("a", {
+    view.moved.total === 0 ? gettext("no lock moved") : make("a", {
       href: linkTo({ view: view.number, kind: Object.keys(view.moved.kinds).join() }), text: movedText(view.moved),
     }),
   ]));
-  const none = make("li", { class: "quiet", text: "No view is known to have come of it." });
+  const none = make("li", { class: "quiet", text: gettext("No view is known to have come of it.") });
   return make("li", {}, [tell(action), make("ul", {}, views.length === 0 ? [none] : views)]);
 }
 
 /** @param {Moved} moved */
 function movedText(moved) {
   const kinds = Object.entries(moved.kinds).map(([kind, many]) => `${many} ${kind}`).join(", ");
-  return `${moved.at_least ? "at least " : ""}${plural(moved.total, "move")} (${kinds})`;
+  return `${moved.at_least ? `${gettext("at least")} ` : ""}${ngettext("{count} move", "{count} moves", moved.total)} (${kinds})`;
 }
 
 /** @param {ShortView} view */
@@ -102,17 +103,17 @@ function changesOf(view) {
 
 /** @param {Cause} action */
 function tell({ who, what, target, state, detail, requested_ms: atMs }) {
-  return `${who}: ${`${what} ${target}`.trim()}, asked for at ${isoLocal(atMs)}, ${state}${detail === "" ? "" : `: ${detail}`}`;
+  return gettext("{who}: {asked}, asked for at {at}, {state}{detail}", { who, asked: `${what} ${target}`.trim(), at: isoLocal(atMs), state, detail: detail === "" ? "" : `: ${detail}` });
 }
 
 /** @param {LockEvent} event @returns {[string, string][]} */
 function links(event) {
   const around = (/** @type {number} */ ms) => new Date(event.time_ms + ms).toISOString();
   return [
-    ...(event.key === "" ? [] : [/** @type {[string, string]} */ (["All of this lock", linkTo({ key: event.key })])]),
-    ...(event.owner === "" ? [] : [/** @type {[string, string]} */ (["All of this owner", linkTo({ owner: event.owner })])]),
-    ...(event.session === "" ? [] : [/** @type {[string, string]} */ (["All of this session", linkTo({ session: event.session })])]),
-    ...(event.view === "" ? [] : [/** @type {[string, string]} */ (["All of this view", linkTo({ view: event.view })])]),
-    ["Five seconds around it", linkTo({ from: around(-2_500), to: around(2_500) })],
+    ...(event.key === "" ? [] : [/** @type {[string, string]} */ ([gettext("All of this lock"), linkTo({ key: event.key })])]),
+    ...(event.owner === "" ? [] : [/** @type {[string, string]} */ ([gettext("All of this owner"), linkTo({ owner: event.owner })])]),
+    ...(event.session === "" ? [] : [/** @type {[string, string]} */ ([gettext("All of this session"), linkTo({ session: event.session })])]),
+    ...(event.view === "" ? [] : [/** @type {[string, string]} */ ([gettext("All of this view"), linkTo({ view: event.view })])]),
+    [gettext("Five seconds around it"), linkTo({ from: around(-2_500), to: around(2_500) })],
   ];
 }

@@ -5,7 +5,8 @@
 import { get } from "./api.js";
 import { exportPath } from "./auditmodel.js";
 import { byId, make, setText } from "./dom.js";
-import { percent, plural } from "./format.js";
+import { percent } from "./format.js";
+import { gettext, ngettext } from "./text.js";
 
 const EVERY_MS = 500;
 const UNKNOWN_MAX = 20;
@@ -30,7 +31,7 @@ export class AuditExport {
     document.body.append(link);
     link.click();
     link.remove();
-    setText(this.text, "The download begins …");
+    setText(this.text, gettext("The download begins …"));
     this.progress.hidden = false;
     this.progress.removeAttribute("value");
     let unknown = 0;
@@ -47,16 +48,16 @@ export class AuditExport {
       }
     }
     this.progress.hidden = true;
-    setText(this.text, "How far it is, is unknown: the last line of the file says whether it is whole.");
+    setText(this.text, gettext("How far it is, is unknown: the last line of the file says whether it is whole."));
   }
 
   /** @param {{state: string, rows: number, share: number}} told @returns {boolean} whether it has ended */
   #tell({ state, rows, share }) {
     if (state === "unknown") return false;
     this.progress.value = share;
-    if (state === "running") setText(this.text, `${plural(rows, "row")}, ${percent(share)} of the history looked through`);
-    else if (state === "done") setText(this.text, `Sent: ${plural(rows, "row")}. The file ends with a line that says so.`);
-    else setText(this.text, `Cut off after ${plural(rows, "row")}: the file is not whole.`);
+    if (state === "running") setText(this.text, gettext("{rows}, {share} of the history looked through", { rows: ngettext("{count} row", "{count} rows", rows), share: percent(share) }));
+    else if (state === "done") setText(this.text, gettext("Sent: {rows}. The file ends with a line that says so.", { rows: ngettext("{count} row", "{count} rows", rows) }));
+    else setText(this.text, gettext("Cut off after {rows}: the file is not whole.", { rows: ngettext("{count} row", "{count} rows", rows) }));
     this.progress.hidden = state !== "running";
     return state !== "running";
   }

@@ -32,7 +32,7 @@ export class AuditForm {
       this.columnsList.append(make("label", {}, [box, title]));
       return box;
     });
-    setText(byId("zone", HTMLElement), `Times are in ${Intl.DateTimeFormat().resolvedOptions().timeZone || "your zone"}.`);
+    setText(byId("zone", HTMLElement), gettext("Times are in {timeZone}.", { timeZone: Intl.DateTimeFormat().resolvedOptions().timeZone || gettext("your zone") }));
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       closePickers();
@@ -94,7 +94,7 @@ export class AuditForm {
 
   #tellKinds() {
     const chosen = this.kinds.filter((box) => box.checked).map((box) => box.value);
-    setText(this.kindsText, chosen.length === 0 ? "all" : chosen.join(", "));
+    setText(this.kindsText, chosen.length === 0 ? gettext("all") : chosen.join(", "));
   }
 }
 

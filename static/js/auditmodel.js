@@ -7,6 +7,7 @@
  *       the next page.
  */
 
+import { gettext } from "./text.js";
 import { compareWide, wide } from "./wide.js";
 
 export const PAGE_ROWS = 100;
@@ -18,9 +19,9 @@ export const FIELDS = [
 export const MORE_FIELDS = ["text", "session", "operator", "view", "version", "generation"];
 /** @type {[name: string, title: string][]} every column, in order */
 export const COLUMNS = [
-  ["time", "Time"], ["node", "Node"], ["kind", "Kind"], ["key", "Lock"], ["owner", "Owner"], ["generation", "Fencing token"],
-  ["seq", "Seq"], ["session", "Session"], ["peer", "Peer"], ["view", "View"], ["version", "Version"], ["ttl", "TTL"],
-  ["renewals", "Renewals"], ["detail", "Detail"], ["id", "Row"],
+  ["time", gettext("Time")], ["node", gettext("Node")], ["kind", gettext("Kind")], ["key", gettext("Lock")], ["owner", gettext("Owner")], ["generation", gettext("Fencing token")],
+  ["seq", gettext("Seq")], ["session", gettext("Session")], ["peer", gettext("Peer")], ["view", gettext("View")], ["version", gettext("Version")], ["ttl", gettext("TTL")],
+  ["renewals", gettext("Renewals")], ["detail", gettext("Detail")], ["id", gettext("Row")],
 ];
 export const DEFAULT_COLUMNS = ["time", "node", "kind", "key", "owner", "generation", "detail"];
 

@@ -8,6 +8,7 @@ import { COLUMNS, isoLocal, linkTo } from "./auditmodel.js";
 import { make, swatch } from "./dom.js";
 import { age, count, shortNumber, shortSession } from "./format.js";
 import { TONES } from "./kinds.js";
+import { gettext } from "./text.js";
 
 /** @typedef {import("./contract.js").LockEvent} LockEvent */
 
@@ -85,7 +86,7 @@ export class AuditRows {
     this.#close();
     const titles = COLUMNS.filter(([name]) => columns.includes(name));
     this.parts.head.replaceChildren(make("tr", {}, [
-      make("th", { scope: "col" }, [make("span", { class: "hidden", text: "Detail" })]),
+      make("th", { scope: "col" }, [make("span", { class: "hidden", text: gettext("Detail") })]),
       ...titles.map(([name, title]) => make("th", { scope: "col", class: NUMBERS.has(name) ? "num" : undefined, text: title })),
     ]));
   }
@@ -107,7 +108,7 @@ export class AuditRows {
     const cells = COLUMNS.filter(([name]) => columns.includes(name)).map(([name, title]) => this.#cell(name, title, event));
     const what = `${event.kind} ${event.key}`.trim();
     return make("tr", { "data-id": event.id, "data-kind": event.kind }, [
-      make("td", { class: "open" }, [make("button", { type: "button", "data-id": event.id, "aria-expanded": "false", "aria-label": `Detail of ${what}` })]),
+      make("td", { class: "open" }, [make("button", { type: "button", "data-id": event.id, "aria-expanded": "false", "aria-label": gettext("Detail of {what}", { what }) })]),
       ...cells,
     ]);
   }

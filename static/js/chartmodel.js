@@ -9,6 +9,7 @@
  */
 
 import { age, clock, count, perSecond } from "./format.js";
+import { gettext } from "./text.js";
 
 export const SPAN_MIN_MS = 10_000;
 export const SPAN_MAX_MS = 31 * 86_400_000;
@@ -38,11 +39,11 @@ export function milliseconds(ms) {
 
 /** @type {Chart[]} */
 export const CHARTS = [
-  { id: "ops", title: "Operations", says: "per second", whole: false, tell: (value) => `${perSecond(value)}/s` },
-  { id: "times", title: "Time to an answer", says: "p50 line, p95 dashes, p99 dots; without waits for other holders", whole: false, tell: milliseconds },
-  { id: "held", title: "Held locks", says: "as primary", whole: true, tell: (value) => count(Math.round(value)) },
-  { id: "waiting", title: "Requests whose answer waits", says: "the most at once", whole: true, tell: (value) => count(Math.round(value)) },
-  { id: "lag", title: "Replication lag", says: "the oldest change that a backup lacks", whole: false, tell: milliseconds },
+  { id: "ops", title: gettext("Operations"), says: gettext("per second"), whole: false, tell: (value) => `${perSecond(value)}/s` },
+  { id: "times", title: gettext("Time to an answer"), says: gettext("p50 line, p95 dashes, p99 dots; without waits for other holders"), whole: false, tell: milliseconds },
+  { id: "held", title: gettext("Held locks"), says: gettext("as primary"), whole: true, tell: (value) => count(Math.round(value)) },
+  { id: "waiting", title: gettext("Requests whose answer waits"), says: gettext("the most at once"), whole: true, tell: (value) => count(Math.round(value)) },
+  { id: "lag", title: gettext("Replication lag"), says: gettext("the oldest change that a backup lacks"), whole: false, tell: milliseconds },
 ];
 const OF_NODES = /** @type {const} */ ({ ops: "ops_per_s", held: "held", waiting: "waiting", lag: "lag_ms" });
 const TIMES = /** @type {const} */ ([["p50", "p50_ms", ""], ["p95", "p95_ms", "6 3"], ["p99", "p99_ms", "2 3"]]);
@@ -173,8 +174,8 @@ export function readout(lines, point, chart) {
 
 /** @param {Failover} failover @returns {string} */
 export function tellFailover({ nodes, duration_ms }) {
-  const took = duration_ms === null ? "not settled yet, as far as is known" : `settled after ${milliseconds(duration_ms)}`;
-  return `${nodes.join(", ")} marked down, ${took}`;
+  const took = duration_ms === null ? gettext("not settled yet, as far as is known") : gettext("settled after {duration}", { duration: milliseconds(duration_ms) });
+  return gettext("{nodes} marked down, {took}", { nodes: nodes.join(", "), took });
 }
 
 /** @param {number} ms @param {number} spanMs of the whole axis @returns {string} local time, as short as it stays clear */

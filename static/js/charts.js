@@ -11,10 +11,10 @@ import {
 } from "./chartmodel.js";
 import { ChartView, sampleOf } from "./chartview.js";
 import { byId, make, oncePerFrame, setText, swatch } from "./dom.js";
-import { age, clock, plural } from "./format.js";
+import { age, clock } from "./format.js";
 import { listenKeys, listenPageKeys, tellKeys } from "./keys.js";
 import { nodeColor } from "./palette.js";
-import { gettext } from "./text.js";
+import { gettext, ngettext } from "./text.js";
 
 const LIVE_EVERY_MS = 2_000;
 const DRAG_MIN_PX = 6;
@@ -71,7 +71,7 @@ async function ask() {
     show();
   } catch (error) {
     if (mine !== asked) return;
-    setText(problem, error instanceof SignedOut ? "You are signed out: load the page again to log in." : String(error instanceof Error ? error.message : error));
+    setText(problem, error instanceof SignedOut ? gettext("You are signed out: load the page again to log in.") : String(error instanceof Error ? error.message : error));
     problem.hidden = false;
     show();
   }
@@ -85,7 +85,7 @@ const show = oncePerFrame(() => {
   const drawnOver = { fromMs: Number(BigInt(told.from_ns) / 1_000_000n), toMs: Number(BigInt(told.to_ns) / 1_000_000n) };
   showNodes(told);
   for (const view of views) view.show(told, drawn(told, view.chart.id, who), drawnOver);
-  setText(shown, `${when(drawnOver.fromMs)} to ${when(drawnOver.toMs)}, ${age(told.step_s * 1_000)} per point`);
+  setText(shown, gettext("{from} to {to}, {stepS} per point", { from: when(drawnOver.fromMs), to: when(drawnOver.toMs), stepS: age(told.step_s * 1_000) }));
   showFailovers(told);
   if (details.open) showTable(told);
   showCursor();
@@ -96,7 +96,7 @@ function showNodes(told) {
   const labels = [EVERYBODY, ...told.nodes.map((one) => one.label)];
   if (who !== EVERYBODY && !labels.includes(who)) labels.push(who);
   if ([...node.options].map((option) => option.value).join("\n") !== labels.join("\n")) {
-    node.replaceChildren(...labels.map((label) => make("option", { value: label, text: label || "all nodes" })));
+    node.replaceChildren(...labels.map((label) => make("option", { value: label, text: label || gettext("all nodes") })));
   }
   node.value = who;
   legend.replaceChildren(...told.nodes.map((one) => {
@@ -111,8 +111,8 @@ function showFailovers(told) {
     make("a", { href: `/?at=${nanoseconds(failover.at_ms)}`, class: "num", text: when(failover.at_ms) }),
     ` ${tellFailover(failover)}`,
   ]));
-  if (told.failovers_left_out > 0) items.push(make("li", { class: "quiet", text: `${plural(told.failovers_left_out, "older view")} of this time left out: choose less of it.` }));
-  failovers.replaceChildren(...(items.length > 0 ? items : [make("li", { class: "quiet", text: "None in this time." })]));
+  if (told.failovers_left_out > 0) items.push(make("li", { class: "quiet", text: gettext("{failoversLeftOut} of this time left out: choose less of it.", { failoversLeftOut: ngettext("{count} older view", "{count} older views", told.failovers_left_out) }) }));
+  failovers.replaceChildren(...(items.length > 0 ? items : [make("li", { class: "quiet", text: gettext("None in this time.") })]));
 }
 
 /** @param {import("./chartmodel.js").Series} told */
@@ -143,7 +143,7 @@ function showState() {
   const late = Date.now() - heardMs > 3 * LIVE_EVERY_MS;
   live.hidden = stretch === null;
   state.dataset["tone"] = stretch !== null ? "unknown" : late ? "warn" : "ok";
-  setText(state, stretch !== null ? "fixed time" : heardMs === 0 ? "connecting" : late ? `not updated since ${clock(heardMs)}` : "live");
+  setText(state, stretch !== null ? gettext("fixed time") : heardMs === 0 ? gettext("connecting") : late ? gettext("not updated since {heard}", { heard: clock(heardMs) }) : gettext("live"));
   board.classList.toggle("is-stale", stretch === null && heardMs > 0 && late);
   if (stretch === null) span.value = String(spanMs / 1_000);
   else span.value = "";

@@ -10,6 +10,7 @@ import { line } from "d3-shape";
 
 import { highest, readout, tellFailover, tickText } from "./chartmodel.js";
 import { make, setText } from "./dom.js";
+import { gettext } from "./text.js";
 
 const HEIGHT_MIN = 150;
 const HEIGHT_MAX = 340;
@@ -132,7 +133,7 @@ export class ChartView {
     const cursor = select(this.svg).select(".cursor");
     cursor.selectAll("*").remove();
     if (point < 0 || atMs === undefined) {
-      setText(this.told, this.lines.length === 0 ? "nothing measured" : "");
+      setText(this.told, this.lines.length === 0 ? gettext("nothing measured") : "");
       return;
     }
     const x = this.x(atMs);

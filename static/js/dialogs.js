@@ -10,8 +10,9 @@ import { post } from "./api.js";
 import { byId, make, swatch } from "./dom.js";
 import { percent } from "./format.js";
 import { nextNode, planAction, tellPlan } from "./plan.js";
+import { gettext } from "./text.js";
 
-const TITLES = { kill: "Kill", stop: "Stop", restart: "Restart", add: "Add a node" };
+const TITLES = { kill: gettext("Kill"), stop: gettext("Stop"), restart: gettext("Restart"), add: gettext("Add a node") };
 const FLOWS_SHOWN = 8;
 
 /**
@@ -58,7 +59,7 @@ export class ActionDialog {
     this.drawn = "";
     const { what, label } = question;
     this.title.textContent = what === "add" ? TITLES.add : `${TITLES[what]} ${label}?`;
-    this.confirm.textContent = what === "add" ? "Add the node" : `${TITLES[what]} ${label}`;
+    this.confirm.textContent = what === "add" ? gettext("Add the node") : `${TITLES[what]} ${label}`;
     this.confirm.classList.toggle("danger", what === "kill");
     this.error.hidden = true;
     this.update();
@@ -79,7 +80,7 @@ export class ActionDialog {
     this.drawn = drawn;
     this.plan.replaceChildren(
       make("p", { text: told.lead }),
-      ...(what === "add" && address === null ? [make("p", { class: "quiet", text: "Its address is not known beforehand, so what it takes over cannot be told." })] : []),
+      ...(what === "add" && address === null ? [make("p", { class: "quiet", text: gettext("Its address is not known beforehand, so what it takes over cannot be told.") })] : []),
       make("ul", {}, told.effects.map((text) => make("li", { text }))),
       ...this.#flows(plan.flows, labelOf),
       ...(told.warning === "" ? [] : [make("p", { class: "warning", text: told.warning })]),
@@ -96,8 +97,8 @@ export class ActionDialog {
       make("td", { class: "num", text: percent(flow.share) }),
     ]));
     const rest = flows.length - rows.length;
-    if (rest > 0) rows.push(make("tr", {}, [make("td", { colspan: "3", class: "quiet", text: `and ${rest} smaller moves` })]));
-    const head = make("tr", {}, [make("th", { text: "From" }), make("th", { text: "To" }), make("th", { class: "num", text: "Key space" })]);
+    if (rest > 0) rows.push(make("tr", {}, [make("td", { colspan: "3", class: "quiet", text: gettext("and {rest} smaller moves", { rest }) })]));
+    const head = make("tr", {}, [make("th", { text: gettext("From") }), make("th", { text: gettext("To") }), make("th", { class: "num", text: gettext("Key space") })]);
     return [make("table", {}, [make("thead", {}, [head]), make("tbody", {}, rows)])];
   }
 

@@ -11,6 +11,7 @@
 import { post } from "./api.js";
 import { byId, make } from "./dom.js";
 import { foretell } from "./faults.js";
+import { gettext } from "./text.js";
 
 /** @typedef {import("./contract.js").NodeRow} NodeRow */
 
@@ -47,7 +48,7 @@ export class DisturbDialog {
   ask(node) {
     this.node = node;
     this.drawn = "";
-    this.title.textContent = `Disturb ${node.label}`;
+    this.title.textContent = gettext("Disturb {label}", { label: node.label });
     this.form.reset();
     this.error.hidden = true;
     this.update();
@@ -60,7 +61,7 @@ export class DisturbDialog {
     const { label, address } = this.node;
     const what = this.#disturbance();
     this.way.disabled = what.kind === "pause";
-    this.confirm.textContent = what.kind === "pause" ? `Pause ${label}` : `Isolate ${label}`;
+    this.confirm.textContent = what.kind === "pause" ? gettext("Pause {label}", { label }) : gettext("Isolate {label}", { label });
     this.confirm.disabled = this.sending || !this.parts.isLive();
     const others = (this.parts.cluster.view?.members ?? []).filter((m) => m.address !== address && !m.down).length;
     const told = foretell(what, label, { seconds: this.#seconds(), nowMs: Date.now(), others });

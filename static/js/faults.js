@@ -30,6 +30,7 @@
 
 import { clock } from "./format.js";
 import { NOT_LIVE } from "./plan.js";
+import { gettext } from "./text.js";
 
 const LEASE_S = 2;
 const DOWN_S = 2.5;
@@ -82,10 +83,10 @@ export function endOf(hold) {
 export function disturbable(node, hold, { live, actions }) {
   if (!live) return { enabled: false, why: NOT_LIVE };
   const pending = actions.find((a) => a.target === node.label && (a.state === "requested" || a.state === "running"));
-  if (pending) return { enabled: false, why: `${pending.what} of ${node.label} is ${pending.state}: wait for its end` };
-  if (hold) return { enabled: true, why: `${node.label} is ${hold.text}, asked for by ${hold.who}. End that now` };
-  if (GONE.has(node.state) || node.pid === null) return { enabled: false, why: `${node.label} has no process here to disturb` };
-  return { enabled: true, why: `Pause ${node.label}, or cut it off from others` };
+  if (pending) return { enabled: false, why: gettext("{what} of {label} is {state}: wait for its end", { what: pending.what, label: node.label, state: pending.state }) };
+  if (hold) return { enabled: true, why: gettext("{label} is {text}, asked for by {who}. End that now", { label: node.label, text: hold.text, who: hold.who }) };
+  if (GONE.has(node.state) || node.pid === null) return { enabled: false, why: gettext("{label} has no process here to disturb", { label: node.label }) };
+  return { enabled: true, why: gettext("Pause {label}, or cut it off from others", { label: node.label }) };
 }
 
 /**
@@ -98,42 +99,42 @@ export function disturbable(node, hold, { live, actions }) {
 export function foretell(what, label, { seconds, nowMs, others }) {
   const lasts = (/** @type {number} */ s) => seconds === null || seconds > s;
   const effects = what.kind === "pause" ? ofPause(label, lasts) : ofIsolation(what, label, lasts);
-  if (seconds === null) effects.push(`Nothing ends it but you: there is no timer.`);
+  if (seconds === null) effects.push(gettext("Nothing ends it but you: there is no timer."));
   else {
     const at = clock(nowMs + seconds * SECOND_MS);
-    if (what.kind === "pause") effects.push(`Resumes by itself at ${at}, or when this site runs again, should it end before.`);
-    else effects.push(`Heals by itself at ${at}, also if this site has died by then.`);
+    if (what.kind === "pause") effects.push(gettext("Resumes by itself at {at}, or when this site runs again, should it end before.", { at }));
+    else effects.push(gettext("Heals by itself at {at}, also if this site has died by then.", { at }));
   }
-  if (lasts(LEASE_S)) effects.push(`Afterwards ${label} comes back as the same life and takes its arcs back.`);
-  return { lead: leadOf(what, label), effects, warning: others > 0 ? "" : "No other node lives: meanwhile nothing is served." };
+  if (lasts(LEASE_S)) effects.push(gettext("Afterwards {label} comes back as the same life and takes its arcs back.", { label }));
+  return { lead: leadOf(what, label), effects, warning: others > 0 ? "" : gettext("No other node lives: meanwhile nothing is served.") };
 }
 
 /** @param {Disturbance} what @param {string} label */
 function leadOf(what, label) {
-  if (what.kind === "pause") return `Sends SIGSTOP to ${label}: it stands still, its connections stay open.`;
-  const whom = { everything: "everything, its clients too", master: "the master", peers: "the other nodes" }[what.scope];
-  const way = { both: "both ways", in: "it still speaks, and hears nothing", out: "it still hears, and is not heard" }[what.way];
-  return `${label} is cut off from ${whom}; ${way}. Messages are held, and no connection is closed.`;
+  if (what.kind === "pause") return gettext("Sends SIGSTOP to {label}: it stands still, its connections stay open.", { label });
+  const whom = { everything: gettext("everything, its clients too"), master: gettext("the master"), peers: gettext("the other nodes") }[what.scope];
+  const way = { both: gettext("both ways"), in: gettext("it still speaks, and hears nothing"), out: gettext("it still hears, and is not heard") }[what.way];
+  return gettext("{label} is cut off from {whom}; {way}. Messages are held, and no connection is closed.", { label, whom, way });
 }
 
 /** @param {string} label @param {(s: number) => boolean} lasts @returns {string[]} */
 function ofPause(label, lasts) {
-  if (!lasts(LEASE_S)) return [`Shorter than the node lease of ${LEASE_S} s: nobody takes over. Requests to ${label} wait for it.`];
+  if (!lasts(LEASE_S)) return [gettext("Shorter than the node lease of {lease} s: nobody takes over. Requests to {label} wait for it.", { lease: LEASE_S, label })];
   return [
-    `After ${LEASE_S} s its node lease is over: when it wakes, it is fenced before it answers anybody.`,
-    ...(lasts(DOWN_S) ? [`After about ${DOWN_S} s the master marks it down, and its backups take over.`] : []),
+    gettext("After {lease} s its node lease is over: when it wakes, it is fenced before it answers anybody.", { lease: LEASE_S }),
+    ...(lasts(DOWN_S) ? [gettext("After about {down} s the master marks it down, and its backups take over.", { down: DOWN_S })] : []),
   ];
 }
 
 /** @param {Disturbance & {kind: "isolate"}} what @param {string} label @param {(s: number) => boolean} lasts @returns {string[]} */
 function ofIsolation({ scope }, label, lasts) {
   if (scope === "peers") {
-    const waits = `Locks that ${label} shares with another node wait: nothing is acknowledged with one copy.`;
-    return lasts(APART_S) ? [waits, `Within about ${APART_S} s the master takes one of those that do not reach each other out of the ring.`] : [waits];
+    const waits = gettext("Locks that {label} shares with another node wait: nothing is acknowledged with one copy.", { label });
+    return lasts(APART_S) ? [waits, gettext("Within about {apart} s the master takes one of those that do not reach each other out of the ring.", { apart: APART_S })] : [waits];
   }
-  if (!lasts(LEASE_S)) return [`Shorter than the node lease of ${LEASE_S} s: ${label} is not fenced, and nobody takes over.`];
+  if (!lasts(LEASE_S)) return [gettext("Shorter than the node lease of {lease} s: {label} is not fenced, and nobody takes over.", { lease: LEASE_S, label })];
   return [
-    `${label} is fenced after ${LEASE_S} s: it refuses everything.`,
-    ...(lasts(DOWN_S) ? [`After about ${DOWN_S} s the master marks it down, and its backups take over.`] : []),
+    gettext("{label} is fenced after {lease} s: it refuses everything.", { label, lease: LEASE_S }),
+    ...(lasts(DOWN_S) ? [gettext("After about {down} s the master marks it down, and its backups take over.", { down: DOWN_S })] : []),
   ];
 }

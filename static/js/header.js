@@ -7,6 +7,7 @@ import { Countdown } from "./countdown.js";
 import { byId, setText } from "./dom.js";
 import { age, shortNumber } from "./format.js";
 import { isFresh } from "./health.js";
+import { gettext } from "./text.js";
 
 export class Header {
   /** @param {import("./cluster.js").Cluster} cluster */
@@ -59,28 +60,28 @@ export class Header {
     const leftMs = fresh && !this.frozen ? this.countdown.leftMs(nowMs) : null;
     this.stabilising.hidden = leftMs === null;
     if (leftMs === null) return;
-    if (this.cluster.master?.stabilising_ms === 0) setText(this.stabilising, "ring update waits", "Until the nodes are settled from the last change");
-    else setText(this.stabilising, `ring update in ${(leftMs / 1_000).toFixed(1)} s`, "The master waits this long for more changes before it publishes the ring");
+    if (this.cluster.master?.stabilising_ms === 0) setText(this.stabilising, gettext("ring update waits"), gettext("Until the nodes are settled from the last change"));
+    else setText(this.stabilising, gettext("ring update in {seconds} s", { seconds: (leftMs / 1_000).toFixed(1) }), gettext("The master waits this long for more changes before it publishes the ring"));
   }
 
   /** @param {boolean} fresh @param {number | null} ageMs since the master was looked at */
   #showWhetherSettled(fresh, ageMs) {
     const settled = this.cluster.view?.settled ?? false;
-    if (!fresh) this.#showSettled("unknown", "settled? unknown", ageMs === null ? "Nobody has looked at the master" : `The master was last looked at ${age(ageMs)} ago`);
-    else if (settled) this.#showSettled("ok", "settled", "Every living member has all that it needs in this view");
-    else this.#showSettled("warn", "settling", "Members still hand over to each other");
+    if (!fresh) this.#showSettled("unknown", gettext("settled? unknown"), ageMs === null ? gettext("Nobody has looked at the master") : gettext("The master was last looked at {age} ago", { age: age(ageMs) }));
+    else if (settled) this.#showSettled("ok", gettext("settled"), gettext("Every living member has all that it needs in this view"));
+    else this.#showSettled("warn", gettext("settling"), gettext("Members still hand over to each other"));
   }
 
   showView() {
     const { view } = this.cluster;
     if (view === null) {
-      setText(this.view, "–", "No view has been published yet");
-      setText(this.version, "–", "No version has been published yet");
-      this.#showSettled("unknown", "no view yet", "");
+      setText(this.view, "–", gettext("No view has been published yet"));
+      setText(this.version, "–", gettext("No version has been published yet"));
+      this.#showSettled("unknown", gettext("no view yet"), "");
       return;
     }
-    setText(this.view, shortNumber(view.number), `View ${view.number}`);
-    setText(this.version, shortNumber(view.version), `Ring version ${view.version}`);
+    setText(this.view, shortNumber(view.number), gettext("View {number}", { number: view.number }));
+    setText(this.version, shortNumber(view.version), gettext("Ring version {version}", { version: view.version }));
   }
 
   /** @param {string} tone @param {string} text @param {string} title */
@@ -91,11 +92,11 @@ export class Header {
 
   showWorkload() {
     const { available, on } = this.cluster.workload;
-    setText(this.workloadText, available ? `Workload ${on ? "on" : "off"}` : "No workload");
+    setText(this.workloadText, available ? (on ? gettext("Workload on") : gettext("Workload off")) : gettext("No workload"));
     if (!this.workload) return;
     this.workload.disabled = !available || this.frozen;
     this.workload.checked = on;
-    this.workload.title = available ? "Built-in clients that take, hold and release locks" : "Started without a workload (--no-workload)";
+    this.workload.title = available ? gettext("Built-in clients that take, hold and release locks") : gettext("Started without a workload (--no-workload)");
   }
 
   /** The switch moves when the server says so, not before. */
@@ -104,7 +105,7 @@ export class Header {
     const on = this.workload.checked;
     this.workload.checked = !on;
     this.workload.disabled = true;
-    setText(this.workloadText, `Workload: turning ${on ? "on" : "off"}`);
+    setText(this.workloadText, on ? gettext("Workload: turning on") : gettext("Workload: turning off"));
     try {
       const answer = await post("/api/workload/", { on });
       if (answer.action) this.onAction?.(answer.action);

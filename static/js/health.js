@@ -12,6 +12,7 @@
  */
 
 import { age } from "./format.js";
+import { gettext } from "./text.js";
 
 export const HEARTBEAT_MS = 400;
 export const FRESH_MS = 2 * HEARTBEAT_MS;
@@ -24,17 +25,17 @@ const TONES = new Map([
   ["paused", "warn"], ["fenced", "bad"], ["down", "bad"], ["killed", "bad"],
 ]);
 const MEANINGS = new Map([
-  ["up", "Serves its arcs"],
-  ["joining", "Has asked the master to join the ring"],
-  ["acquiring", "Waits until every living member has handed over its arcs"],
-  ["leaving", "Hands over what it holds"],
-  ["suspected", "Has missed two heartbeats; the master has not marked it down yet"],
-  ["paused", "Its process was stopped by an operator and can be resumed"],
-  ["fenced", "Cannot reach the master and refuses everything"],
-  ["down", "Marked down in the current view: its backups serve"],
-  ["killed", "Its process was killed"],
-  ["stopped", "Its process has ended"],
-  ["unknown", "Nobody has measured its state"],
+  ["up", gettext("Serves its arcs")],
+  ["joining", gettext("Has asked the master to join the ring")],
+  ["acquiring", gettext("Waits until every living member has handed over its arcs")],
+  ["leaving", gettext("Hands over what it holds")],
+  ["suspected", gettext("Has missed two heartbeats; the master has not marked it down yet")],
+  ["paused", gettext("Its process was stopped by an operator and can be resumed")],
+  ["fenced", gettext("Cannot reach the master and refuses everything")],
+  ["down", gettext("Marked down in the current view: its backups serve")],
+  ["killed", gettext("Its process was killed")],
+  ["stopped", gettext("Its process has ended")],
+  ["unknown", gettext("Nobody has measured its state")],
 ]);
 
 /**
@@ -70,14 +71,14 @@ export function isFresh(toldMs, elapsedMs, lagMs) {
 export function healthOf(node, { elapsedMs, lagMs, down }) {
   if (!isFresh(node.seen_age_ms, elapsedMs, lagMs)) {
     const was = node.state === "unknown" ? "" : `was ${node.state}`;
-    const since = node.seen_age_ms === null ? "Nobody has looked at it" : `Last looked at ${age(node.seen_age_ms + elapsedMs)} ago`;
+    const since = node.seen_age_ms === null ? gettext("Nobody has looked at it") : gettext("Last looked at {seenAge} ago", { seenAge: age(node.seen_age_ms + elapsedMs) });
     return { state: "unknown", note: was, why: since, tone: "quiet" };
   }
   const state = down && LIVING.has(node.state) && node.state !== "leaving" ? "down" : node.state;
   if (!LIVING.has(state)) return health(state, "");
   const silentMs = node.heartbeat_age_ms === null ? null : node.heartbeat_age_ms + elapsedMs;
   if (state === "suspected" || !isFresh(node.heartbeat_age_ms, elapsedMs, lagMs)) {
-    return health("suspected", silentMs === null ? "never heard" : `silent ${age(silentMs)}`);
+    return health("suspected", silentMs === null ? gettext("never heard") : gettext("silent {silent}", { silent: age(silentMs) }));
   }
   return health(state, state === "up" ? (node.settled ? "settled" : "settling") : "");
 }

@@ -8,8 +8,9 @@
 
 import { make, setText } from "./dom.js";
 import { disturbable, endOf, holdText } from "./faults.js";
+import { gettext } from "./text.js";
 
-const WORDS = { resume: "Resume", heal: "Heal" };
+const WORDS = { resume: gettext("Resume"), heal: gettext("Heal") };
 
 /**
  * @typedef {import("./contract.js").NodeRow} NodeRow
@@ -54,9 +55,9 @@ export class HoldCells {
     if (badge.parentNode !== name) name?.append(badge); // the table draws names anew when colours change
     const hold = this.parts.faults.holds.get(node.label);
     badge.hidden = hold === undefined;
-    if (hold) setText(badge, holdText(hold, Date.now()), `${hold.text}; asked for by ${hold.who}`);
+    if (hold) setText(badge, holdText(hold, Date.now()), gettext("{text}; asked for by {who}", { text: hold.text, who: hold.who }));
     if (button === null) return;
-    const text = hold ? WORDS[endOf(hold)] : "Disturb";
+    const text = hold ? WORDS[endOf(hold)] : gettext("Disturb");
     const now = { live: this.parts.isLive(), actions: this.parts.cluster.actions };
     const { enabled, why } = disturbable(node, hold, now);
     setText(button, text, why);

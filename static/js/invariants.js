@@ -7,6 +7,7 @@
 import { byId, make, setText } from "./dom.js";
 import { clockMs, count } from "./format.js";
 import { compareEvents, tellInvariants } from "./invariantstext.js";
+import { gettext } from "./text.js";
 
 /**
  * @typedef {import("./contract.js").Violation} Violation
@@ -58,7 +59,7 @@ export class InvariantsPanel {
         make("td", { class: "num" }, [make("span", { class: "badge", "data-tone": verdict.tone, text: verdict.text })]),
       ]);
     }));
-    if (rules.length === 0) this.body.append(make("tr", { class: "empty" }, [make("td", { colspan: "3", text: "Nobody has told the rules yet." })]));
+    if (rules.length === 0) this.body.append(make("tr", { class: "empty" }, [make("td", { colspan: "3", text: gettext("Nobody has told the rules yet.") })]));
   }
 
   /** @param {Violation} violation @returns {HTMLElement} */
@@ -74,7 +75,7 @@ export class InvariantsPanel {
 
   /** @param {Violation} violation */
   #open({ rule, text, first, second }) {
-    byId("violation-title", HTMLElement).textContent = `Violation of ${rule}`;
+    byId("violation-title", HTMLElement).textContent = gettext("Violation of {rule}", { rule });
     byId("violation-text", HTMLElement).textContent = text;
     byId("violation-body", HTMLTableSectionElement).replaceChildren(...compareEvents(first, second).map((field) =>
       make("tr", { class: field.same ? undefined : "differs" }, [

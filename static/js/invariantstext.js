@@ -4,7 +4,8 @@
  * Invariant: it is green only if something was checked, is being checked now, and contradicts nothing.
  */
 
-import { clock, count, plural } from "./format.js";
+import { clock, count } from "./format.js";
+import { gettext, ngettext } from "./text.js";
 
 /**
  * @typedef {import("./contract.js").Invariants} Invariants
@@ -22,32 +23,32 @@ const DAY_MS = 86_400_000;
  * @returns {Told}
  */
 export function tellInvariants(found, { fresh, nowMs }) {
-  if (found === null) return { tone: "unknown", pill: "nothing checked yet", measured: false, text: "", notes: [] };
+  if (found === null) return { tone: "unknown", pill: gettext("nothing checked yet"), measured: false, text: "", notes: [] };
   const nothing = Number(found.checked) === 0;
-  const text = nothing || found.since_ms === null ? "" : `${count(Number(found.checked))} events checked since ${when(found.since_ms, nowMs)}`;
+  const text = nothing || found.since_ms === null ? "" : gettext("{checked} events checked since {since}", { checked: count(Number(found.checked)), since: when(found.since_ms, nowMs) });
   const measured = fresh && !nothing && found.state === "checking";
   return { ...judge(found, nothing, measured), measured, text, notes: tellLimits(found, nowMs) };
 }
 
 /** @param {Invariants} found @param {boolean} nothing @param {boolean} measured @returns {{tone: Told["tone"], pill: string}} */
 function judge(found, nothing, measured) {
-  if (found.found > 0) return { tone: "bad", pill: plural(found.found, "violation") };
-  if (found.state === "stopped") return { tone: "bad", pill: "check stopped" };
-  if (nothing) return { tone: "unknown", pill: "nothing checked yet" };
+  if (found.found > 0) return { tone: "bad", pill: ngettext("{count} violation", "{count} violations", found.found) };
+  if (found.state === "stopped") return { tone: "bad", pill: gettext("check stopped") };
+  if (nothing) return { tone: "unknown", pill: gettext("nothing checked yet") };
   return measured ? { tone: "ok", pill: "0 violations" } : { tone: "unknown", pill: "unknown" };
 }
 
 /** @param {Invariants} found @param {number} nowMs @returns {string[]} */
 function tellLimits(found, nowMs) {
   const notes = [];
-  if (found.state === "stopped") notes.push(`The check has ${found.trouble}. Recording goes on; restart the site to check again.`);
-  if (found.state === "unknown" && Number(found.checked) > 0) notes.push("The recorder has not said for some seconds how the check is doing.");
+  if (found.state === "stopped") notes.push(gettext("The check has {trouble}. Recording goes on; restart the site to check again.", { trouble: found.trouble }));
+  if (found.state === "unknown" && Number(found.checked) > 0) notes.push(gettext("The recorder has not said for some seconds how the check is doing."));
   if (found.since_ms !== null && found.remembers_since_ms !== null && found.remembers_since_ms > found.since_ms) {
-    notes.push(`After a restart it compares with events since ${when(found.remembers_since_ms, nowMs)}.`);
+    notes.push(gettext("After a restart it compares with events since {remembersSince}.", { remembersSince: when(found.remembers_since_ms, nowMs) }));
   }
-  if (Number(found.unchecked) > 0) notes.push(`${plural(Number(found.unchecked), "event")} recorded while it did not run ${found.unchecked === "1" ? "was" : "were"} not checked.`);
-  if (Number(found.forgotten) > 0) notes.push(`${plural(Number(found.forgotten), "lock")} not heard of for long ${found.forgotten === "1" ? "was" : "were"} forgotten for lack of room.`);
-  if (found.found > found.violations.length) notes.push(`The newest ${count(found.violations.length)} of ${count(found.found)} violations are listed.`);
+  if (Number(found.unchecked) > 0) notes.push(ngettext("{count} event recorded while it did not run was not checked.", "{count} events recorded while it did not run were not checked.", Number(found.unchecked)));
+  if (Number(found.forgotten) > 0) notes.push(ngettext("{count} lock not heard of for long was forgotten for lack of room.", "{count} locks not heard of for long were forgotten for lack of room.", Number(found.forgotten)));
+  if (found.found > found.violations.length) notes.push(gettext("The newest {violations} of {found} violations are listed.", { violations: count(found.violations.length), found: count(found.found) }));
   return notes;
 }
 
@@ -69,20 +70,20 @@ export function compareEvents(first, second) {
 /** @param {LockEvent} event @returns {Map<string, string>} */
 function fieldsOf(event) {
   return new Map([
-    ["Event", event.id || "no longer kept"],
-    ["Time", event.time_ms > 0 ? new Date(event.time_ms).toISOString() : ""],
-    ["Node", event.label === event.node || event.label === "" ? event.node : `${event.label} (${event.node})`],
-    ["Kind", event.kind],
-    ["Key", event.key],
-    ["Owner", event.owner],
-    ["Generation", event.generation],
-    ["Seq", event.seq],
-    ["View", event.view],
-    ["Version", event.version],
-    ["Peer", event.peer],
-    ["TTL", event.ttl_ms > 0 ? `${count(event.ttl_ms)} ms` : ""],
-    ["Renewals", event.renewals > 0 ? count(event.renewals) : ""],
-    ["Detail", event.detail],
+    [gettext("Event"), event.id || gettext("no longer kept")],
+    [gettext("Time"), event.time_ms > 0 ? new Date(event.time_ms).toISOString() : ""],
+    [gettext("Node"), event.label === event.node || event.label === "" ? event.node : `${event.label} (${event.node})`],
+    [gettext("Kind"), event.kind],
+    [gettext("Key"), event.key],
+    [gettext("Owner"), event.owner],
+    [gettext("Generation"), event.generation],
+    [gettext("Seq"), event.seq],
+    [gettext("View"), event.view],
+    [gettext("Version"), event.version],
+    [gettext("Peer"), event.peer],
+    [gettext("TTL"), event.ttl_ms > 0 ? `${count(event.ttl_ms)} ms` : ""],
+    [gettext("Renewals"), event.renewals > 0 ? count(event.renewals) : ""],
+    [gettext("Detail"), event.detail],
   ]);
 }
 

@@ -8,9 +8,10 @@
 
 import { get, SignedOut } from "./api.js";
 import { byId, make, setText, swatch } from "./dom.js";
-import { age, clock, count, plural, shortNumber, shortSession, shorten } from "./format.js";
+import { age, clock, count, shortNumber, shortSession, shorten } from "./format.js";
 import { spanText } from "./strip.js";
 import { drawStrip } from "./stripview.js";
+import { gettext, ngettext, pieces } from "./text.js";
 
 const EVERY_MS = 1_000;
 
@@ -50,7 +51,7 @@ export class KeyDialog {
     this.facts = null;
     setText(this.title, shorten(key, 120), key);
     byId("key-life", HTMLAnchorElement).search = `?key=${encodeURIComponent(key)}`;
-    setText(this.status, "asking its primary …");
+    setText(this.status, gettext("asking its primary …"));
     this.problem.hidden = true;
     this.parts.release?.reset();
     this.body.replaceChildren();
@@ -80,7 +81,7 @@ export class KeyDialog {
     this.problem.hidden = false;
     this.parts.release?.show(null);
     this.body.classList.toggle("is-old", this.facts !== null);
-    setText(this.status, this.facts === null ? "unknown" : `as of ${clock(this.facts.seen_ms)}; it may be otherwise now`);
+    setText(this.status, this.facts === null ? gettext("unknown") : gettext("as of {seen}; it may be otherwise now", { seen: clock(this.facts.seen_ms) }));
   }
 
   /** @param {KeyFacts} facts */
@@ -90,8 +91,9 @@ export class KeyDialog {
     this.body.classList.remove("is-old");
     this.parts.release?.show(facts);
     const { cluster, colorOf } = this.parts;
-    this.status.replaceChildren("as ", swatch(cluster.labelOf(facts.primary), colorOf(facts.primary), { title: facts.primary }),
-      ` decides, its primary, at ${clock(facts.seen_ms)}`);
+    this.status.replaceChildren(...pieces(gettext("as {primary} decides, its primary, at {seen}"), {
+      primary: swatch(cluster.labelOf(facts.primary), colorOf(facts.primary), { title: facts.primary }), seen: clock(facts.seen_ms),
+    }));
     const inside = this.body.querySelector(".scroll");
     const [x, y] = [inside?.scrollLeft ?? 0, this.body.scrollTop];
     this.body.replaceChildren(...this.#lock(facts), ...this.#ranges(facts), ...this.#migrations(facts));
@@ -101,20 +103,22 @@ export class KeyDialog {
 
   /** @param {KeyFacts} facts @returns {Node[]} */
   #lock({ holder, queue, queue_total: total, seen_ms: nowMs }) {
-    const held = holder === null ? make("p", { class: "quiet", id: "key-holder", text: "Nobody holds the lock." }) : make("p", { id: "key-holder" }, [
-      "Held by ", make("strong", { text: shorten(holder.owner, 80) || "an owner without a name" }),
-      ...(holder.session === "" ? [" by a token"] : [" through the session ", ...sessionName(holder.label, holder.session)]),
-      ", generation ", make("span", { title: holder.generation, text: shortNumber(holder.generation) }),
-      `. It ends in ${age(holder.remaining_ms)} unless it is renewed.`,
-    ]);
+    const held = holder === null ? make("p", { class: "quiet", id: "key-holder", text: gettext("Nobody holds the lock.") }) : make("p", { id: "key-holder" }, pieces(
+      holder.session === "" ? gettext("Held by {owner} by a token, generation {generation}. It ends in {remaining} unless it is renewed.")
+        : gettext("Held by {owner} through the session {session}, generation {generation}. It ends in {remaining} unless it is renewed."), {
+        owner: make("strong", { text: shorten(holder.owner, 80) || gettext("an owner without a name") }),
+        session: make("span", {}, sessionName(holder.label, holder.session)),
+        generation: make("span", { title: holder.generation, text: shortNumber(holder.generation) }), remaining: age(holder.remaining_ms),
+      },
+    ));
     const rows = queue.map((place, i) => make("tr", {}, [
-      cell("Place", String(i + 1), "num"), cell("Owner", shorten(place.owner, 60)), make("td", { "data-label": "Session" }, sessionName(place.label, place.session)),
-      cell("Waits since", sinceText(place.since_ms, nowMs)), cell("Gives up in", place.remaining_ms === null ? "never" : age(place.remaining_ms)),
+      cell(gettext("Place"), String(i + 1), "num"), cell(gettext("Owner"), shorten(place.owner, 60)), make("td", { "data-label": gettext("Session") }, sessionName(place.label, place.session)),
+      cell(gettext("Waits since"), sinceText(place.since_ms, nowMs)), cell(gettext("Gives up in"), place.remaining_ms === null ? gettext("never") : age(place.remaining_ms)),
     ]));
     return [
-      make("h3", { text: "Named lock" }), held,
-      ...(rows.length === 0 ? [make("p", { class: "quiet", text: "Nobody waits in its queue." })] : [
-        table("key-queue", "The queue, in order", ["Place#", "Owner", "Session", "Waits since", "Gives up in"], rows), ...rest(total, rows.length),
+      make("h3", { text: gettext("Named lock") }), held,
+      ...(rows.length === 0 ? [make("p", { class: "quiet", text: gettext("Nobody waits in its queue.") })] : [
+        table("key-queue", gettext("The queue, in order"), [`${gettext("Place")}#`, gettext("Owner"), gettext("Session"), gettext("Waits since"), gettext("Gives up in")], rows), ...rest(total, rows.length),
       ]),
     ];
   }
@@ -123,16 +127,16 @@ export class KeyDialog {
   #ranges(facts) {
     const { ranges, waiting, seen_ms: nowMs } = facts;
     if (ranges.length + waiting.length === 0) {
-      return [make("h3", { text: "Byte ranges" }), make("p", { class: "quiet", id: "key-no-ranges", text: "No range is locked, and nobody waits for one." })];
+      return [make("h3", { text: gettext("Byte ranges") }), make("p", { class: "quiet", id: "key-no-ranges", text: gettext("No range is locked, and nobody waits for one.") })];
     }
     const width = Math.max(200, this.body.clientWidth - 12);
     const rows = [...ranges.map((piece) => pieceRow(piece, "held", "")), ...waiting.map((piece) => pieceRow(
-      piece, piece.fair ? "waits, is not passed" : "waits",
-      [sinceText(piece.since_ms, nowMs), piece.remaining_ms === null ? "" : `gives up in ${age(piece.remaining_ms)}`].filter(Boolean).join(", "),
+      piece, piece.fair ? gettext("waits, is not passed") : gettext("waits"),
+      [sinceText(piece.since_ms, nowMs), piece.remaining_ms === null ? "" : gettext("gives up in {remaining}", { remaining: age(piece.remaining_ms) })].filter(Boolean).join(", "),
     ))];
     return [
-      make("h3", { text: "Byte ranges" }), ...drawStrip(ranges, waiting, width),
-      table("key-ranges", "Byte ranges", ["State", "Kind", "Bytes", "Lock-owner", "Session", "Fence#", "Waits since"], rows),
+      make("h3", { text: gettext("Byte ranges") }), ...drawStrip(ranges, waiting, width),
+      table("key-ranges", gettext("Byte ranges"), [gettext("State"), gettext("Kind"), gettext("Bytes"), gettext("Lock-owner"), gettext("Session"), `${gettext("Fence")}#`, gettext("Waits since")], rows),
       ...rest(facts.ranges_total + facts.waiting_total, rows.length),
     ];
   }
@@ -140,14 +144,17 @@ export class KeyDialog {
   /** @param {KeyFacts} facts @returns {Node[]} */
   #migrations({ migrations }) {
     if (migrations.length === 0) return [];
-    return [make("h3", { text: "Migrations" }), make("ol", { class: "migrations", id: "key-migrations" }, migrations.map((moved) => make("li", {}, [
+    return [make("h3", { text: gettext("Migrations") }), make("ol", { class: "migrations", id: "key-migrations" }, migrations.map((moved) => make("li", {}, [
       make("span", { class: "num quiet", text: clock(moved.time_ms) }),
       make("span", { class: "move" }, [
         make("span", { class: "end mono", title: moved.from, text: shortSession(moved.from) }),
         make("span", { class: "arrow", "aria-label": "to", role: "img" }),
         make("span", { class: "end mono", title: moved.to, text: shortSession(moved.to) }),
       ]),
-      make("span", { class: "quiet", text: `${moved.kind === "migrated" ? "the lock" : "ranges"}, without a break${moved.label === "" ? "" : `, now ${shorten(moved.label, 60)}`}` }),
+      make("span", { class: "quiet", text: [
+        moved.kind === "migrated" ? gettext("the lock, without a break") : gettext("ranges, without a break"),
+        ...(moved.label === "" ? [] : [gettext("now {label}", { label: shorten(moved.label, 60) })]),
+      ].join(", ") }),
     ])))];
   }
 }
@@ -155,15 +162,15 @@ export class KeyDialog {
 /** @param {Piece} piece @param {string} state @param {string} since */
 function pieceRow(piece, state, since) {
   return make("tr", { "data-state": state === "held" ? "held" : "waits" }, [
-    cell("State", state), cell("Kind", piece.kind), cell("Bytes", spanText(piece), "num-left"), cell("Lock-owner", shorten(piece.owner, 60)),
-    make("td", { "data-label": "Session" }, sessionName(piece.label, piece.session)),
-    make("td", { class: "num", "data-label": "Fence", title: piece.fence, text: shortSession(piece.fence) }), cell("Waits since", since),
+    cell(gettext("State"), state), cell(gettext("Kind"), piece.kind), cell(gettext("Bytes"), spanText(piece), "num-left"), cell(gettext("Lock-owner"), shorten(piece.owner, 60)),
+    make("td", { "data-label": gettext("Session") }, sessionName(piece.label, piece.session)),
+    make("td", { class: "num", "data-label": gettext("Fence"), title: piece.fence, text: shortSession(piece.fence) }), cell(gettext("Waits since"), since),
   ]);
 }
 
 /** @param {string} label @param {string} session @returns {(string | Node)[]} its name and the part in which ids differ */
 export function sessionName(label, session) {
-  return [shorten(label, 60) || "without a name", " ", make("span", { class: "quiet mono", title: session, text: shortSession(session) })];
+  return [shorten(label, 60) || gettext("without a name"), " ", make("span", { class: "quiet mono", title: session, text: shortSession(session) })];
 }
 
 /** @param {number | null} sinceMs @param {number} nowMs */
@@ -186,5 +193,5 @@ function table(id, caption, titles, rows) {
 
 /** @param {number} total @param {number} shown @returns {Node[]} */
 function rest(total, shown) {
-  return total <= shown ? [] : [make("p", { class: "quiet", text: `and ${plural(total - shown, "more", "more")}; the first ${count(shown)} are shown` })];
+  return total <= shown ? [] : [make("p", { class: "quiet", text: gettext("and {total}; the first {shown} are shown", { total: ngettext("{count} more", "{count} more", total - shown), shown: count(shown) }) })];
 }

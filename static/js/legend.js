@@ -4,6 +4,7 @@
 
 import { make, setText, swatch } from "./dom.js";
 import { count, percent } from "./format.js";
+import { gettext, ngettext } from "./text.js";
 
 const LEGEND_MAX = 8;
 
@@ -22,7 +23,9 @@ export class Legend {
     const { total, note, cluster } = this.parts;
     setText(total, cluster.ready ? count(cluster.locks.size) : "–");
     const left = cluster.locks.leftOut;
-    setText(note, `${cluster.locks.size === 1 ? "lock" : "locks"} held${left > 0 ? ` (+${count(left)} not drawn)` : ""}`);
+    setText(note, [
+      ngettext("lock held", "locks held", cluster.locks.size), left > 0 ? gettext("(+{left} not drawn)", { left: count(left) }) : "",
+    ].filter(Boolean).join(" "));
   }
 
   showRing() {
@@ -36,12 +39,12 @@ export class Legend {
     const drawn = JSON.stringify(rows);
     if (drawn === this.drawn) return;
     this.drawn = drawn;
-    if (rows.length === 0) return list.replaceChildren(make("li", { class: "quiet", text: cluster.ready ? "No view published yet: the master waits for nodes" : "Waiting for the first picture" }));
-    if (rows.length > LEGEND_MAX) return list.replaceChildren(make("li", { class: "quiet", text: `${rows.length} nodes: hover a row of the table to find one` }));
+    if (rows.length === 0) return list.replaceChildren(make("li", { class: "quiet", text: cluster.ready ? gettext("No view published yet: the master waits for nodes") : gettext("Waiting for the first picture") }));
+    if (rows.length > LEGEND_MAX) return list.replaceChildren(make("li", { class: "quiet", text: gettext("{rows} nodes: hover a row of the table to find one", { rows: rows.length }) }));
     list.replaceChildren(...rows.map((row) => {
       const item = make("li", { title: row.address }, [
         swatch(row.label, row.color, { down: row.down }),
-        make("span", { class: "num", text: row.down ? "down" : percent(row.share) }),
+        make("span", { class: "num", text: row.down ? gettext("down") : percent(row.share) }),
       ]);
       item.addEventListener("pointerenter", () => onHover(row.address));
       item.addEventListener("pointerleave", () => onHover(null));

@@ -10,6 +10,7 @@
  */
 
 import { age, clock } from "./format.js";
+import { gettext } from "./text.js";
 
 export const BACKOFF_FIRST_MS = 500;
 export const BACKOFF_MAX_MS = 15_000;
@@ -118,24 +119,24 @@ export class Link {
 
   /** @param {number} nowMs @returns {LinkText} */
   describe(nowMs) {
-    const since = this.heardMs === 0 ? "" : `stale since ${clock(this.heardMs)} (${age(nowMs - this.heardMs)})`;
-    const title = since || "Nothing received yet";
+    const since = this.heardMs === 0 ? "" : gettext("stale since {heard} ({now})", { heard: clock(this.heardMs), now: age(nowMs - this.heardMs) });
+    const title = since || gettext("Nothing received yet");
     if (this.phase === "ended") return { tone: "bad", text: this.reason, title };
     if (this.phase === "waiting") {
       const seconds = Math.max(1, Math.ceil((this.retryAtMs - nowMs) / 1000));
       return { tone: "bad", text: join(`reconnecting in ${seconds} s`, since), title };
     }
     if (this.phase === "connecting") return { tone: "warn", text: join("connecting", since), title };
-    if (!this.isLive(nowMs)) return { tone: "bad", text: since, title: "The server is silent" };
+    if (!this.isLive(nowMs)) return { tone: "bad", text: since, title: gettext("The server is silent") };
     return this.#live(nowMs - this.heardMs);
   }
 
   /** @param {number} silentMs @returns {LinkText} */
   #live(silentMs) {
-    if (silentMs > QUIET_MS) return { tone: "warn", text: `silent for ${age(silentMs)}`, title: "The connection is open, and nothing comes" };
-    if (this.lagMs === null) return { tone: "ok", text: "connected · lag unknown", title: "The server has not measured its lag yet" };
+    if (silentMs > QUIET_MS) return { tone: "warn", text: gettext("silent for {silent}", { silent: age(silentMs) }), title: gettext("The connection is open, and nothing comes") };
+    if (this.lagMs === null) return { tone: "ok", text: gettext("connected · lag unknown"), title: gettext("The server has not measured its lag yet") };
     const tone = this.lagMs > LAG_WARN_MS ? "warn" : "ok";
-    return { tone, text: `connected · lag ${lag(this.lagMs)}`, title: "From the event in the cluster to this page's server" };
+    return { tone, text: gettext("connected · lag {lag}", { lag: lag(this.lagMs) }), title: gettext("From the event in the cluster to this page's server") };
   }
 }
 

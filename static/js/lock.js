@@ -8,10 +8,10 @@
 import { get, SignedOut } from "./api.js";
 import { isoLocal, linkTo } from "./auditmodel.js";
 import { byId, make, setText } from "./dom.js";
-import { age, clock, clockMs, count, plural, shorten } from "./format.js";
+import { age, clock, clockMs, count, shorten } from "./format.js";
 import { listenPageKeys } from "./keys.js";
 import { behind, endOf, lay, ownerOf, servedBy } from "./lockmodel.js";
-import { gettext } from "./text.js";
+import { gettext, ngettext } from "./text.js";
 
 const NOW_MS = 1_000;
 const LIFE_EVERY = 5;
@@ -49,7 +49,7 @@ function open(wanted) {
   ticks = 0;
   shown = [];
   before = null;
-  document.title = key === "" ? "Lock · Lockring" : `${shorten(key, 60)} · Lockring`;
+  document.title = key === "" ? gettext("Lock · Lockring") : `${shorten(key, 60)} · Lockring`;
   for (const id of ["now", "life", "refused"]) byId(id, HTMLElement).hidden = true;
   problem.hidden = true;
   if (key === "") input.focus();
@@ -76,7 +76,7 @@ async function tick(number) {
     if (number !== asked) return;
     setText(problem, error instanceof Error ? error.message : String(error));
     problem.hidden = false;
-    setText(byId("now-status", HTMLElement), "unknown");
+    setText(byId("now-status", HTMLElement), gettext("unknown"));
     byId("now", HTMLElement).classList.add("is-old");
     if (error instanceof SignedOut) return;
   }
@@ -100,26 +100,26 @@ function showNow(facts, pair) {
   panel.hidden = false;
   panel.classList.remove("is-old");
   const { holder } = facts;
-  setText(byId("now-status", HTMLElement), `as its primary decides, at ${clock(facts.seen_ms)}`);
-  setText(byId("holder", HTMLElement), holder === null ? "Nobody holds it." : `Held by ${shorten(holder.owner, 80) || "an owner without a name"}${holder.session === "" ? " by a token" : ` through a session ${shorten(holder.label, 60)}`}, generation ${holder.generation}.`);
+  setText(byId("now-status", HTMLElement), gettext("as its primary decides, at {seen}", { seen: clock(facts.seen_ms) }));
+  setText(byId("holder", HTMLElement), holder === null ? gettext("Nobody holds it.") : gettext("Held by {owner}{session}, generation {generation}.", { owner: shorten(holder.owner, 80) || gettext("an owner without a name"), session: holder.session === "" ? ` ${gettext("by a token")}` : gettext(" through a session {label}", { label: shorten(holder.label, 60) }), generation: holder.generation }));
   const lease = byId("lease", HTMLElement);
   lease.hidden = holder === null;
   if (holder !== null) {
     const bar = byId("lease-bar", HTMLProgressElement);
     bar.max = Math.max(holder.ttl_ms, holder.remaining_ms, 1);
     bar.value = holder.remaining_ms;
-    setText(byId("lease-text", HTMLElement), `${age(holder.remaining_ms)} of ${age(holder.ttl_ms)} left, unless it is renewed`);
+    setText(byId("lease-text", HTMLElement), gettext("{remaining} of {ttl} left, unless it is renewed", { remaining: age(holder.remaining_ms), ttl: age(holder.ttl_ms) }));
   }
   const words = behind(pair.nodes);
   byId("pair-body", HTMLTableSectionElement).replaceChildren(...pair.nodes.map((node, i) => make("tr", {}, [
-    make("td", { "data-label": "Role", text: node.role }), make("td", { "data-label": "Node", title: node.address, text: node.label }),
-    make("td", { class: "num", "data-label": "Generation", text: node.generation || "–" }),
-    make("td", { class: "num", "data-label": "Seq", text: node.seq || "–" }),
-    make("td", { "data-label": "Behind", text: words[i] ?? "" }),
+    make("td", { "data-label": gettext("Role"), text: node.role }), make("td", { "data-label": gettext("Node"), title: node.address, text: node.label }),
+    make("td", { class: "num", "data-label": gettext("Generation"), text: node.generation || "–" }),
+    make("td", { class: "num", "data-label": gettext("Seq"), text: node.seq || "–" }),
+    make("td", { "data-label": gettext("Behind"), text: words[i] ?? "" }),
   ])));
   const waits = facts.queue_total + facts.waiting_total;
-  const ranges = facts.ranges_total === 0 ? "" : ` ${plural(facts.ranges_total, "byte range")} ${facts.ranges_total === 1 ? "is" : "are"} locked.`;
-  setText(byId("waiting", HTMLElement), `${waits === 0 ? "Nobody waits." : `${plural(waits, "waits", "wait")}, the first: ${shorten(facts.queue[0]?.label ?? facts.waiting[0]?.label ?? "", 60)}.`}${ranges}`);
+  const ranges = facts.ranges_total === 0 ? "" : ` ${ngettext("{count} byte range is locked.", "{count} byte ranges are locked.", facts.ranges_total)}`;
+  setText(byId("waiting", HTMLElement), `${waits === 0 ? gettext("Nobody waits.") : gettext("{waits}, the first: {label}.", { waits: ngettext("{count} waits", "{count} wait", waits), label: shorten(facts.queue[0]?.label ?? facts.waiting[0]?.label ?? "", 60) })}${ranges}`);
 }
 
 /** @param {{holds: Held[], refused: import("./contract.js").LockEvent[], read: number, next_before: string | null}} life */
@@ -128,16 +128,16 @@ function showLife(life) {
   byId("life", HTMLElement).hidden = false;
   byId("older", HTMLButtonElement).hidden = before === null;
   setText(byId("life-status", HTMLElement), life.holds.length === 0
-    ? "No event of this lock is recorded: it was never held, or so long ago that its history has been pruned."
-    : `${plural(life.holds.length, "holder")}, from ${plural(life.read, "event")}${before === null ? "" : "; there are older ones"}`);
+    ? gettext("No event of this lock is recorded: it was never held, or so long ago that its history has been pruned.")
+    : `${ngettext("{count} holder", "{count} holders", life.holds.length)}, from ${ngettext("{count} event", "{count} events", life.read)}${before === null ? "" : gettext("; there are older ones")}`);
   drawLanes(life.holds);
   byId("life-body", HTMLTableSectionElement).replaceChildren(...life.holds.map((held, i) => row(held, i === 0)));
   const refused = byId("refused", HTMLElement);
   refused.hidden = life.refused.length === 0;
   byId("refused-body", HTMLTableSectionElement).replaceChildren(...life.refused.map((event) => make("tr", {}, [
-    make("td", { "data-label": "Time" }, [make("a", { href: `/?at=${Math.floor(event.time_ms)}000000`, text: clockMs(event.time_ms), title: isoLocal(event.time_ms) })]),
-    make("td", { "data-label": "Node", title: event.node, text: event.label }), make("td", { "data-label": "Owner", text: shorten(event.owner, 80) }),
-    make("td", { "data-label": "Why", text: event.detail }),
+    make("td", { "data-label": gettext("Time") }, [make("a", { href: `/?at=${Math.floor(event.time_ms)}000000`, text: clockMs(event.time_ms), title: isoLocal(event.time_ms) })]),
+    make("td", { "data-label": gettext("Node"), title: event.node, text: event.label }), make("td", { "data-label": gettext("Owner"), text: shorten(event.owner, 80) }),
+    make("td", { "data-label": gettext("Why"), text: event.detail }),
   ])));
 }
 
@@ -146,17 +146,17 @@ function row(held, newest) {
   const lasted = held.begin_ms === null ? "unknown" : age((held.end_ms ?? (newest ? Date.now() : held.begin_ms)) - held.begin_ms);
   const began = held.begin_ms;
   return make("tr", { "data-generation": held.generation }, [
-    make("td", { "data-label": "From", text: began === null ? "before these events" : isoLocal(began) }),
-    make("td", { "data-label": "For", text: held.end_ms === null && !newest ? "unknown" : lasted }),
-    make("td", { "data-label": "Holder", title: ownerOf(held), text: held.owners.map((owner) => shorten(owner.name, 60) || "without a name").join(" → ") }),
-    make("td", { class: "num", "data-label": "Generation", text: held.generation }),
-    make("td", { class: "num", "data-label": "Renewals", text: count(held.renewals) }),
-    make("td", { "data-label": "Served by", text: servedBy(held) }),
-    make("td", { "data-label": "Ended", text: endOf(held, newest) }),
-    make("td", { "data-label": "See", class: "links" }, [
-      make("a", { href: linkTo({ key, generation: held.generation }), text: "events" }),
-      ...(held.view === "" ? [] : [make("a", { href: linkTo({ view: held.view }), title: `view ${held.view}`, text: "its view" })]),
-      ...(began === null ? [] : [make("a", { href: `/?at=${Math.floor(began)}000000`, text: "the ring then" })]),
+    make("td", { "data-label": gettext("From"), text: began === null ? gettext("before these events") : isoLocal(began) }),
+    make("td", { "data-label": gettext("For"), text: held.end_ms === null && !newest ? gettext("unknown") : lasted }),
+    make("td", { "data-label": gettext("Holder"), title: ownerOf(held), text: held.owners.map((owner) => shorten(owner.name, 60) || gettext("without a name")).join(" → ") }),
+    make("td", { class: "num", "data-label": gettext("Generation"), text: held.generation }),
+    make("td", { class: "num", "data-label": gettext("Renewals"), text: count(held.renewals) }),
+    make("td", { "data-label": gettext("Served by"), text: servedBy(held) }),
+    make("td", { "data-label": gettext("Ended"), text: endOf(held, newest) }),
+    make("td", { "data-label": gettext("See"), class: "links" }, [
+      make("a", { href: linkTo({ key, generation: held.generation }), text: gettext("events") }),
+      ...(held.view === "" ? [] : [make("a", { href: linkTo({ view: held.view }), title: gettext("view {view}", { view: held.view }), text: gettext("its view") })]),
+      ...(began === null ? [] : [make("a", { href: `/?at=${Math.floor(began)}000000`, text: gettext("the ring then") })]),
     ]),
   ]);
 }
@@ -173,7 +173,7 @@ function drawLanes(holds) {
   const title = svg.querySelector("title");
   const wide = width - NAME_PX;
   svg.replaceChildren(...(title ? [title] : []), ...lanes.flatMap((name, i) => [
-    shape("text", { x: "0", y: String(i * LANE_PX + 17), class: "lane-name" }, shorten(name || "without a name", 20)),
+    shape("text", { x: "0", y: String(i * LANE_PX + 17), class: "lane-name" }, shorten(name || gettext("without a name"), 20)),
     shape("line", { x1: String(NAME_PX), x2: String(width), y1: String((i + 1) * LANE_PX - 2), y2: String((i + 1) * LANE_PX - 2), class: "lane-line" }),
   ]), ...bars.map(({ lane, from, to, open: goesOn, held }) => shape("rect", {
     x: String(NAME_PX + from * wide), y: String(lane * LANE_PX + 5), width: String(Math.max(2, (to - from) * wide)), height: String(LANE_PX - 10), rx: "3",

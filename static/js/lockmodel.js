@@ -6,6 +6,8 @@
  * Elsewhere: drawing it (lock.js).
  */
 
+import { gettext, ngettext } from "./text.js";
+
 /**
  * @typedef {{node: string, label: string, at_ms: number, how: string, event: string}} Stay
  * @typedef {{generation: string, begin_ms: number | null, end_ms: number | null, how: string, why: string,
@@ -51,10 +53,10 @@ function startOf(held) {
 
 /** @param {Held} held @param {boolean} newest @returns {string} how it ended, in words */
 export function endOf(held, newest) {
-  if (held.how === "taken away") return `taken away by ${held.why}`;
+  if (held.how === "taken away") return gettext("taken away by {why}", { why: held.why });
   if (held.how === "expired") return "expired";
   if (held.how === "released") return "released";
-  return newest ? "goes on" : "no event says how";
+  return newest ? gettext("goes on") : gettext("no event says how");
 }
 
 /** @param {Held} held @returns {string} such as n1 → n2 */
@@ -71,11 +73,11 @@ export function servedBy(held) {
 export function behind(nodes) {
   const [first] = nodes;
   return nodes.map((node, i) => {
-    if (!node.answers) return "unknown: it does not answer";
+    if (!node.answers) return gettext("unknown: it does not answer");
     if (i === 0 || first === undefined || !first.answers) return "";
     if (node.generation === first.generation && node.seq === first.seq) return "nothing";
-    if (node.generation !== first.generation) return "another generation";
+    if (node.generation !== first.generation) return gettext("another generation");
     const lag = BigInt(first.seq) - BigInt(node.seq);
-    return lag > 0n ? `${lag} ${lag === 1n ? "change" : "changes"}` : "ahead, by a change that is under way";
+    return lag > 0n ? ngettext("{count} change", "{count} changes", Number(lag)) : gettext("ahead, by a change that is under way");
   });
 }

@@ -26,6 +26,7 @@ import { SessionsPanel } from "./sessions.js";
 import { LiveSocket } from "./socket.js";
 import { Tables } from "./tables.js";
 import { TailPanel } from "./tail.js";
+import { gettext } from "./text.js";
 import { Travel } from "./timeline.js";
 import { dateTime } from "./timelinemodel.js";
 import { tellChange } from "./viewtext.js";
@@ -78,7 +79,7 @@ const breaking = new Breaking({
 });
 const keyDialog = new KeyDialog({ cluster, colorOf, release: canOperate ? new ReleaseForm(noteAction) : null });
 const lookAt = (/** @type {string} */ key) => {
-  if (travel.past) header.showProblem("Looking inside a key asks its node as it is now. Press L for live, and look again.");
+  if (travel.past) header.showProblem(gettext("Looking inside a key asks its node as it is now. Press L for live, and look again."));
   else keyDialog.open(key);
 };
 const search = new Search({ cluster, view, colorOf, onKey: lookAt });
@@ -132,7 +133,7 @@ function showPast(past) {
   cluster.events = [];
   show(cluster.applySnapshot({ ...past, workload, invariants }));
   breaking.receive({ holds: [] });
-  caption.textContent = `The ring as it was at ${dateTime(past.moment.at_ms)}.`;
+  caption.textContent = gettext("The ring as it was at {at}.", { at: dateTime(past.moment.at_ms) });
 }
 
 /** Come back: a whole picture, and then what was told since it was asked for. */
@@ -148,12 +149,12 @@ async function showPresent() {
     show(cluster.applySnapshot(snapshot));
     breaking.receive(snapshot);
     header.showProblem("");
-    spoken.textContent = "Live again";
-    caption.textContent = "Outer band: primaries. Inner band: backups. Marks between them: held locks.";
+    spoken.textContent = gettext("Live again");
+    caption.textContent = gettext("Outer band: primaries. Inner band: backups. Marks between them: held locks.");
     since.forEach(receive);
   } catch (error) {
     if (error instanceof SignedOut) return signedOut();
-    header.showProblem(`The present cannot be read, and is asked for again: ${error instanceof Error ? error.message : error}`);
+    header.showProblem(gettext("The present cannot be read, and is asked for again: {message}", { message: String(error instanceof Error ? error.message : error) }));
     setTimeout(() => !travel.past && showPresent(), RETURN_AGAIN_MS);
   }
 }
@@ -165,7 +166,7 @@ function freeze(still) {
 }
 
 function signedOut() {
-  socket.link.end("signed out: reload to log in");
+  socket.link.end(gettext("signed out: reload to log in"));
 }
 
 /** @param {import("./contract.js").Message} message */
@@ -239,7 +240,7 @@ function showLink() {
   app.classList.toggle("is-stale", cluster.ready && !travel.past && !isLive());
   if (!(addButton instanceof HTMLButtonElement)) return;
   addButton.disabled = !isLive();
-  addButton.title = isLive() ? "Start one more lock node" : NOT_LIVE;
+  addButton.title = isLive() ? gettext("Start one more lock node") : NOT_LIVE;
 }
 
 /** @param {import("./contract.js").Action} action */

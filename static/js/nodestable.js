@@ -5,9 +5,10 @@
  */
 
 import { make, setText, swatch } from "./dom.js";
-import { age, clock, count, perSecond, plural, shortNumber } from "./format.js";
+import { age, clock, count, perSecond, shortNumber } from "./format.js";
 import { freshMs, healthOf } from "./health.js";
 import { availability } from "./plan.js";
+import { gettext, ngettext } from "./text.js";
 
 const COLUMNS = 8;
 
@@ -102,8 +103,8 @@ export class NodesTable {
     /** @type {Map<NodeAction, HTMLButtonElement>} */
     const buttons = new Map();
     const row = make("tr", { "data-address": node.address, "data-node": node.label }, [
-      name, cell("State", "state", state, note), cell("Primary", "num", primary), cell("Backup", "num", backup),
-      cell("Ops/s", "num", ops), cell("Heartbeat", "num", heartbeat), cell("View", "num", view, refused, life),
+      name, cell(gettext("State"), "state", state, note), cell(gettext("Primary"), "num", primary), cell(gettext("Backup"), "num", backup),
+      cell(gettext("Ops/s"), "num", ops), cell(gettext("Heartbeat"), "num", heartbeat), cell(gettext("View"), "num view", view, refused, life),
     ]);
     const line = { row, node, name, state, note, primary, backup, ops, heartbeat, view, refused, life, buttons, drawn: "" };
     if (this.parts.canOperate) row.append(this.#buttons(line));
@@ -118,7 +119,7 @@ export class NodesTable {
   /** @param {Line} line @returns {HTMLElement} */
   #buttons(line) {
     const cell = make("td", { class: "acts" });
-    const names = /** @type {const} */ ([["kill", "Kill"], ["stop", "Stop"], ["restart", "Restart"]]);
+    const names = /** @type {const} */ ([["kill", gettext("Kill")], ["stop", gettext("Stop")], ["restart", gettext("Restart")]]);
     for (const [what, text] of names) {
       const button = make("button", { type: "button", class: "small", text, "aria-label": `${text} ${line.node.label}` });
       button.addEventListener("click", () => this.parts.onAction(what, line.node));
@@ -151,12 +152,12 @@ export class NodesTable {
     const { node } = line;
     const { view } = this.parts.cluster;
     const behind = view !== null && node.view !== view.number;
-    setText(line.view, shortNumber(node.view), node.view === "" ? "It has told no view yet" : `View ${node.view}${behind ? ": not the current one" : ""}`);
+    setText(line.view, shortNumber(node.view), node.view === "" ? gettext("It has told no view yet") : gettext("View {view}{behind}", { view: node.view, behind: behind ? gettext(": not the current one") : "" }));
     line.view.classList.toggle("behind", behind && node.view !== "");
     const { refused_views: refused, refused_last: last, refused_ms: at } = node;
     setText(line.refused, refused === 0 ? "" : `refused ${count(refused)}`, refused === 0 ? "" :
-      `This life of it has refused ${plural(refused, "older view")}, the last one ${last}${at === null ? "" : ` at ${clock(at)}`}`);
-    setText(line.life, shortNumber(node.incarnation), `Incarnation ${node.incarnation || "unknown"}`);
+      gettext("This life of it has refused {refused}, the last one {last}{at}", { refused: ngettext("{count} older view", "{count} older views", refused), last, at: at === null ? "" : ` at ${clock(at)}` }));
+    setText(line.life, shortNumber(node.incarnation), gettext("Incarnation {incarnation}", { incarnation: node.incarnation || "unknown" }));
   }
 
   /** @param {Line} line */
@@ -168,7 +169,7 @@ export class NodesTable {
     setText(line.note, note);
     line.row.classList.toggle("is-down", tone === "bad" || this.parts.cluster.ring.down.has(node.address));
     const heardMs = node.heartbeat_age_ms === null ? null : node.heartbeat_age_ms + this.#elapsedMs();
-    setText(line.heartbeat, heardMs === null ? "unknown" : age(heardMs));
+    setText(line.heartbeat, heardMs === null ? gettext("unknown") : age(heardMs));
     line.heartbeat.classList.toggle("late", heardMs !== null && heardMs > freshMs(this.parts.lagMs()));
   }
 
@@ -185,6 +186,6 @@ export class NodesTable {
 
 /** @param {boolean} ready */
 function emptyRow(ready) {
-  const text = ready ? "No nodes yet. They appear here when they have joined." : "Waiting for the first picture.";
+  const text = ready ? gettext("No nodes yet. They appear here when they have joined.") : gettext("Waiting for the first picture.");
   return make("tr", { class: "empty" }, [make("td", { colspan: String(COLUMNS), text })]);
 }

@@ -6,11 +6,12 @@
  * Elsewhere: the dialog that shows it (dialogs.js), who is allowed (the server decides; it refuses and records).
  */
 
-import { count, percent, plural } from "./format.js";
+import { count, percent } from "./format.js";
 import { HashRing } from "./ring.js";
 import { diffRings } from "./ringdiff.js";
+import { gettext, ngettext } from "./text.js";
 
-export const NOT_LIVE = "Not live: what you see may be out of date, or of the past";
+export const NOT_LIVE = gettext("Not live: what you see may be out of date, or of the past");
 
 /**
  * @typedef {"kill" | "stop" | "restart" | "add"} What
@@ -91,16 +92,16 @@ export function nextNode(nodes) {
 export function availability(what, node, { live, actions }) {
   if (!live) return no(NOT_LIVE);
   const pending = actions.find((a) => a.target === node.label && (a.state === "requested" || a.state === "running"));
-  if (pending) return no(`${pending.what} of ${node.label} is ${pending.state}: wait for its end`);
+  if (pending) return no(gettext("{what} of {label} is {state}: wait for its end", { what: pending.what, label: node.label, state: pending.state }));
   if (what === "restart") {
-    if (node.state === "leaving") return no(`${node.label} is leaving: restart it when it has stopped`);
-    return yes(GONE.has(node.state) ? `Start ${node.label} again` : `Stop ${node.label} and start it again`);
+    if (node.state === "leaving") return no(gettext("{label} is leaving: restart it when it has stopped", { label: node.label }));
+    return yes(GONE.has(node.state) ? gettext("Start {label} again", { label: node.label }) : gettext("Stop {label} and start it again", { label: node.label }));
   }
   // A node that is marked down may only be silent: its process can be killed all the same.
-  if (GONE.has(node.state) && !(what === "kill" && node.state === "down" && node.pid !== null)) return no(`${node.label} is ${node.state}: there is no process to ${what}`);
-  if (what === "stop" && node.state === "leaving") return no(`${node.label} is leaving already`);
-  if (what === "stop" && !ALIVE.has(node.state)) return no(`The state of ${node.label} is ${node.state}: it cannot be asked to leave`);
-  return yes(what === "kill" ? `Send SIGKILL to ${node.label}` : `Ask ${node.label} to hand over and leave`);
+  if (GONE.has(node.state) && !(what === "kill" && node.state === "down" && node.pid !== null)) return no(gettext("{label} is {state}: there is no process to {what}", { label: node.label, state: node.state, what }));
+  if (what === "stop" && node.state === "leaving") return no(gettext("{label} is leaving already", { label: node.label }));
+  if (what === "stop" && !ALIVE.has(node.state)) return no(gettext("The state of {label} is {state}: it cannot be asked to leave", { label: node.label, state: node.state }));
+  return yes(what === "kill" ? gettext("Send SIGKILL to {label}", { label: node.label }) : gettext("Ask {label} to hand over and leave", { label: node.label }));
 }
 
 /** @param {string} why @returns {Availability} */
@@ -123,23 +124,23 @@ function yes(why) {
  */
 export function tellPlan(what, label, plan, labelOf) {
   const leads = {
-    kill: `Sends SIGKILL to ${label}: no goodbye, no handover. Its backups serve its arcs at once.`,
-    stop: `Asks ${label} to say goodbye: it hands over what it holds and then leaves the ring.`,
-    restart: `Stops ${label} and starts it again as a new incarnation, without memory. Its arcs leave and come back.`,
-    add: `Starts a new lock node, ${label}. It acquires its arcs before it grants anything.`,
+    kill: gettext("Sends SIGKILL to {label}: no goodbye, no handover. Its backups serve its arcs at once.", { label }),
+    stop: gettext("Asks {label} to say goodbye: it hands over what it holds and then leaves the ring.", { label }),
+    restart: gettext("Stops {label} and starts it again as a new incarnation, without memory. Its arcs leave and come back.", { label }),
+    add: gettext("Starts a new lock node, {label}. It acquires its arcs before it grants anything.", { label }),
   };
-  const verb = what === "kill" ? "promoted at" : "transferred to";
+  const verb = what === "kill" ? gettext("promoted at") : gettext("transferred to");
   const effects = [];
-  if (plan.primaryShare === 0) effects.push("No arc changes its primary.");
-  else effects.push(`${percent(plan.primaryShare)} of the key space changes its primary.`);
+  if (plan.primaryShare === 0) effects.push(gettext("No arc changes its primary."));
+  else effects.push(gettext("{primaryShare} of the key space changes its primary.", { primaryShare: percent(plan.primaryShare) }));
   if (plan.heldMoving > 0) {
     const where = plan.gains.map((gain) => `${count(gain.count)} ${verb} ${labelOf(gain.target)}`).join(", ");
-    effects.push(`${plural(plan.heldMoving, "held lock")}: ${where}.`);
-  } else effects.push("No held lock changes its primary.");
-  if (plan.copiesMoving > 0) effects.push(`${plural(plan.copiesMoving, "backup copy", "backup copies")} made anew on another node.`);
+    effects.push(`${ngettext("{count} held lock", "{count} held locks", plan.heldMoving)}: ${where}.`);
+  } else effects.push(gettext("No held lock changes its primary."));
+  if (plan.copiesMoving > 0) effects.push(gettext("{copiesMoving} made anew on another node.", { copiesMoving: ngettext("{count} backup copy", "{count} backup copies", plan.copiesMoving) }));
   return {
     lead: leads[what],
     effects,
-    warning: plan.nobodyLeft ? "No living node is left: nothing is served until one is back, and held locks are lost." : "",
+    warning: plan.nobodyLeft ? gettext("No living node is left: nothing is served until one is back, and held locks are lost.") : "",
   };
 }

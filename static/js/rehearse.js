@@ -11,13 +11,14 @@
 
 import { post } from "./api.js";
 import { byId, make, setText } from "./dom.js";
-import { age, clock, count, plural } from "./format.js";
+import { age, clock, count } from "./format.js";
 import { NOT_LIVE } from "./plan.js";
+import { gettext, ngettext } from "./text.js";
 
 const SECOND_MS = 1_000;
 const SEED_MAX = 2 ** 31 - 1;
 const TONES = { running: "warn", passed: "ok", violated: "bad", stopped: "quiet", failed: "bad" };
-const COLUMNS = ["Fault", "Trials", "Violations", "Locks lost", "Failover p50", "p99", "Samples", "Unavailable", "Not settled"];
+const COLUMNS = [gettext("Fault"), gettext("Trials"), gettext("Violations"), gettext("Locks lost"), gettext("Failover p50"), "p99", gettext("Samples"), gettext("Unavailable"), gettext("Not settled")];
 
 /** @typedef {import("./faults.js").Rehearsal} Rehearsal */
 
@@ -102,7 +103,7 @@ export class RehearsalPanel {
     const live = this.parts.isLive();
     const busy = pending("rehearse") || this.parts.faults.rehearsal?.state === "running";
     this.start.disabled = !live || busy;
-    this.start.title = !live ? NOT_LIVE : busy ? "One at a time" : "Breaks a cluster of its own, not this one";
+    this.start.title = !live ? NOT_LIVE : busy ? gettext("One at a time") : gettext("Breaks a cluster of its own, not this one");
     this.stop.hidden = !busy;
     this.stop.disabled = !live || pending("stop rehearsal");
   }
@@ -113,7 +114,7 @@ export class RehearsalPanel {
     this.lines.replaceChildren(...(rehearsal?.state === "running" ? rehearsal.lines : []).map(lineOf));
     this.report.replaceChildren(...(rehearsal?.report ? reportOf(rehearsal.report) : []));
     this.#alarm(rehearsal);
-    if (rehearsal === null) return setText(this.headline, "Nobody has rehearsed yet.");
+    if (rehearsal === null) return setText(this.headline, gettext("Nobody has rehearsed yet."));
     this.badge.dataset["tone"] = TONES[rehearsal.state] ?? "quiet";
     setText(this.badge, rehearsal.state);
     setText(this.headline, headlineOf(rehearsal, Date.now()));
@@ -125,14 +126,14 @@ export class RehearsalPanel {
     const total = Math.max(rehearsal?.violations ?? 0, rehearsal?.report?.violations_total ?? 0);
     this.alert.hidden = total === 0;
     if (total === 0 || rehearsal === null) return;
-    const lead = `${plural(total, "violation")} of the lock rules, with seed ${rehearsal.seed} and ${rehearsal.nodes} nodes`;
+    const lead = gettext("{total} of the lock rules, with seed {seed} and {nodes} nodes", { total: ngettext("{count} violation", "{count} violations", total), seed: rehearsal.seed, nodes: rehearsal.nodes });
     this.alert.replaceChildren(
-      make("strong", { text: found.length > 0 ? `${lead}:` : `${lead}; the report will say which.` }),
+      make("strong", { text: found.length > 0 ? `${lead}:` : gettext("{lead}; the report will say which.", { lead }) }),
       ...found.map((violation) => make("div", {}, [
         make("p", { text: `${violation.rule}: ${violation.text}` }),
         make("ul", { class: "mono" }, violation.records.map((text) => make("li", { text }))),
       ])),
-      ...(found.length > 0 && total > found.length ? [make("p", { text: `and ${total - found.length} more, in the folder of the last rehearsal` })] : []),
+      ...(found.length > 0 && total > found.length ? [make("p", { text: gettext("and {total} more, in the folder of the last rehearsal", { total: total - found.length }) })] : []),
     );
     if (this.alarmed !== rehearsal.id) {
       this.alarmed = rehearsal.id;
@@ -143,19 +144,19 @@ export class RehearsalPanel {
 
 /** @param {Rehearsal} rehearsal @param {number} nowMs @returns {string} */
 export function headlineOf(rehearsal, nowMs) {
-  const asked = `${rehearsal.who}, ${rehearsal.nodes} nodes, seed ${rehearsal.seed}, ${rehearsal.seconds} s`;
+  const asked = gettext("{who}, {nodes} nodes, seed {seed}, {seconds} s", { who: rehearsal.who, nodes: rehearsal.nodes, seed: rehearsal.seed, seconds: rehearsal.seconds });
   if (rehearsal.state !== "running") return `${clock(rehearsal.ended_ms ?? rehearsal.started_ms)}: ${rehearsal.detail} (${asked})`;
-  if (rehearsal.faults_ms === null) return `Its cluster starts (${asked})`;
+  if (rehearsal.faults_ms === null) return gettext("Its cluster starts ({asked})", { asked });
   const ran = nowMs - rehearsal.faults_ms;
   const left = rehearsal.seconds * SECOND_MS - ran;
-  const rest = left > 0 ? `faults for another ${age(Math.ceil(left / SECOND_MS) * SECOND_MS)}` : "the last fault is ended in order, then all is judged";
-  return `${rest}; ${count(Number(rehearsal.events))} facts checked, ${plural(rehearsal.violations, "violation")} so far (${asked})`;
+  const rest = left > 0 ? gettext("faults for another {left}", { left: age(Math.ceil(left / SECOND_MS) * SECOND_MS) }) : gettext("the last fault is ended in order, then all is judged");
+  return gettext("{rest}; {events} facts checked, {violations} so far ({asked})", { rest, events: count(Number(rehearsal.events)), violations: ngettext("{count} violation", "{count} violations", rehearsal.violations), asked });
 }
 
 /** @param {import("./faults.js").RehearsalLine} line */
 function lineOf(line) {
-  const how = line.phase === "begun" ? "under way"
-    : line.problem || `settled ${line.settled_ms === null ? "" : age(line.settled_ms)} after its end`;
+  const how = line.phase === "begun" ? gettext("under way")
+    : line.problem || gettext("settled {settled} after its end", { settled: line.settled_ms === null ? "" : age(line.settled_ms) });
   const failover = line.failover_ms === null || line.failover_ms === undefined ? "" : `, failover ${age(line.failover_ms)}`;
   return make("li", { "data-phase": line.phase }, [
     make("span", { class: "num quiet", text: `${line.number}` }),
@@ -178,7 +179,7 @@ function reportOf(report) {
   ]));
   const head = COLUMNS.map((text, i) => make("th", { scope: "col", class: i === 0 ? "" : "num", text }));
   return [make("table", { class: "rows report" }, [
-    make("caption", { class: "hidden", text: "Report of the last rehearsal, by kind of fault" }),
+    make("caption", { class: "hidden", text: gettext("Report of the last rehearsal, by kind of fault") }),
     make("thead", {}, [make("tr", {}, head)]), make("tbody", {}, rows),
   ])];
 }

@@ -10,6 +10,7 @@
 import { post } from "./api.js";
 import { byId, setText } from "./dom.js";
 import { age, shortNumber, shorten } from "./format.js";
+import { gettext } from "./text.js";
 
 /** @typedef {import("./contract.js").KeyFacts} KeyFacts */
 
@@ -52,9 +53,9 @@ export class ReleaseForm {
     const holder = this.facts?.holder;
     if (!this.facts || !holder) return;
     this.meant = { key: this.facts.key, generation: holder.generation };
-    setText(this.text, `${shorten(holder.owner, 80) || "Its holder"} loses generation ${shortNumber(holder.generation)} of this lock, and whoever waits gets it. `
-      + `The holder learns of it at its next renewal, ${age(holder.remaining_ms)} from now at the latest, and may write until then: `
-      + "only what checks the fencing token refuses it.");
+    setText(this.text, gettext("{owner} loses generation {generation} of this lock, and whoever waits gets it. ", { owner: shorten(holder.owner, 80) || gettext("Its holder"), generation: shortNumber(holder.generation) })
+      + gettext("The holder learns of it at its next renewal, {remaining} from now at the latest, and may write until then: ", { remaining: age(holder.remaining_ms) })
+      + gettext("only what checks the fencing token refuses it."));
     this.problem.hidden = true;
     this.form.hidden = false;
     this.opener.hidden = true;

@@ -114,10 +114,10 @@ export class RingPointer {
     this.parts.view.point({ arc, zone });
     const { labelOf } = this.#names();
     this.#tell([
-      ["Arc", `${hex(arc.from)} … ${hex(arc.to)}`],
-      ["Share", percent(arc.size / CIRCLE)],
-      ["Primary", arc.primary === null ? "none" : labelOf(arc.primary)],
-      ["Backup", arc.backup === null ? "none" : labelOf(arc.backup)],
+      [gettext("Arc"), `${hex(arc.from)} … ${hex(arc.to)}`],
+      [gettext("Share"), percent(arc.size / CIRCLE)],
+      [gettext("Primary"), arc.primary === null ? gettext("none") : labelOf(arc.primary)],
+      [gettext("Backup"), arc.backup === null ? gettext("none") : labelOf(arc.backup)],
     ], x, y);
   }
 
@@ -130,12 +130,12 @@ export class RingPointer {
   #lockLines(lock) {
     const { labelOf } = this.#names();
     return [
-      ["Lock", shorten(lock.key, 60)],
-      ["Owner", shorten(lock.owner, 60) || "–"],
-      ["Generation", shortNumber(lock.generation)],
-      ["Position", `${hex(lock.position)} · ${degrees(lock.position)}`],
-      ["Held at", labelOf(lock.holder)],
-      ["Backup", lock.backup === null ? "none" : labelOf(lock.backup)],
+      [gettext("Lock"), shorten(lock.key, 60)],
+      [gettext("Owner"), shorten(lock.owner, 60) || "–"],
+      [gettext("Generation"), shortNumber(lock.generation)],
+      [gettext("Position"), `${hex(lock.position)} · ${degrees(lock.position)}`],
+      [gettext("Held at"), labelOf(lock.holder)],
+      [gettext("Backup"), lock.backup === null ? gettext("none") : labelOf(lock.backup)],
     ];
   }
 

@@ -18,6 +18,7 @@ import { oncePerFrame } from "./dom.js";
 import { geometryOf } from "./geometry.js";
 import { paintBase, paintMarks, paintMoves, paintNode, paintOutline, paintOutlines, paintWalk } from "./ringlayers.js";
 import { markPaths, ringPaths } from "./ringpaths.js";
+import { gettext } from "./text.js";
 
 const MOVE_MS = 1_200;
 const DIM = "0.16";

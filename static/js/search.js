@@ -7,9 +7,9 @@
 import { get } from "./api.js";
 import { byId, make, swatch } from "./dom.js";
 import { crc32OfText } from "./crc32.js";
-import { degrees, hex, plural, shortNumber, shorten } from "./format.js";
+import { degrees, hex, shortNumber, shorten } from "./format.js";
 import { listenKeys, listenPageKeys } from "./keys.js";
-import { gettext } from "./text.js";
+import { gettext, ngettext, pieces } from "./text.js";
 
 const KEY_BYTES_MAX = 4_096;
 const ASK_AFTER_MS = 250;
@@ -59,7 +59,7 @@ export class Search {
   /** @param {string} key @returns {string} what is wrong with it, or nothing */
   #problem(key) {
     const bytes = new TextEncoder().encode(key).length;
-    return bytes > KEY_BYTES_MAX ? `A key has at most ${KEY_BYTES_MAX} bytes of UTF-8; this has ${bytes}. Shorten it.` : "";
+    return bytes > KEY_BYTES_MAX ? gettext("A key has at most {most} bytes of UTF-8; this has {bytes}. Shorten it.", { most: KEY_BYTES_MAX, bytes }) : "";
   }
 
   /** @param {string} key @param {number} number */
@@ -83,7 +83,7 @@ export class Search {
     this.look.disabled = key === "" || problem !== "" || cluster.ring.size === 0;
     if (key === "" || problem !== "" || cluster.ring.size === 0) {
       if (view.walk) view.showWalk(null);
-      const text = problem || (key === "" ? "" : "There is no ring yet: nobody owns any key.");
+      const text = problem || (key === "" ? "" : gettext("There is no ring yet: nobody owns any key."));
       return this.#replace(text, text === "" ? [] : [make("p", { class: "warning", text })]);
     }
     const position = crc32OfText(key);
@@ -114,21 +114,21 @@ export class Search {
     const second = steps.find((step) => step.role === "backup");
     const skipped = steps.filter((step) => step.role === "down").length;
     /** @type {[string, (string | Node)[]][]} */
-    const lines = [["Position", [`${hex(position)} · ${degrees(position)}`]]];
-    lines.push(["Primary", first ? this.#hit(first.node) : ["nobody is up"]]);
-    lines.push(["Backup", second ? this.#hit(second.node) : ["none: one node only"]]);
-    if (skipped > 0) lines.push(["Skipped", [`${plural(skipped, "virtual node")} of nodes that are down`]]);
-    lines.push(["Held", this.#held(cluster.locks.get(key))]);
+    const lines = [[gettext("Position"), [`${hex(position)} · ${degrees(position)}`]]];
+    lines.push([gettext("Primary"), first ? this.#hit(first.node) : [gettext("nobody is up")]]);
+    lines.push([gettext("Backup"), second ? this.#hit(second.node) : [gettext("none: one node only")]]);
+    if (skipped > 0) lines.push([gettext("Skipped"), [gettext("{skipped} of nodes that are down", { skipped: ngettext("{count} virtual node", "{count} virtual nodes", skipped) })]]);
+    lines.push([gettext("Held"), this.#held(cluster.locks.get(key))]);
     if (this.answer?.primary && this.answer.primary !== first?.node.server) {
-      lines.push(["The cluster says", [this.#node(this.answer.primary), " serves it now"]]);
+      lines.push([gettext("The cluster says"), pieces(gettext("{node} serves it now"), { node: this.#node(this.answer.primary) })]);
     }
-    if (this.failure !== "") lines.push(["Not confirmed", [this.failure]]);
+    if (this.failure !== "") lines.push([gettext("Not confirmed"), [this.failure]]);
     return lines;
   }
 
   /** @param {import("./ring.js").VirtualNode} node @returns {(string | Node)[]} */
   #hit(node) {
-    return [this.#node(node.server), make("span", { class: "quiet", text: ` virtual node ${node.index} at ${hex(node.position)}` })];
+    return [this.#node(node.server), " ", make("span", { class: "quiet", text: gettext("virtual node {index} at {position}", { index: node.index, position: hex(node.position) }) })];
   }
 
   /** @param {string} address */
@@ -140,7 +140,9 @@ export class Search {
   #held(lock) {
     const owner = lock?.owner ?? this.answer?.owner ?? "";
     const generation = lock?.generation ?? this.answer?.generation ?? "";
-    if (generation === "") return [this.answer ? "by nobody" : "by nobody the page knows of"];
-    return [`by ${shorten(owner, 80) || "an owner without a name"}, generation `, make("span", { title: generation, text: shortNumber(generation) })];
+    if (generation === "") return [this.answer ? gettext("by nobody") : gettext("by nobody the page knows of")];
+    return pieces(gettext("by {owner}, generation {generation}"), {
+      owner: shorten(owner, 80) || gettext("an owner without a name"), generation: make("span", { title: generation, text: shortNumber(generation) }),
+    });
   }
 }

@@ -6,7 +6,8 @@
 
 import { get, SignedOut } from "./api.js";
 import { byId, make, setText } from "./dom.js";
-import { age, clock, count, plural, shortSession } from "./format.js";
+import { age, clock, count, shortSession } from "./format.js";
+import { gettext, ngettext } from "./text.js";
 
 const EVERY_MS = 2_000;
 const TONES = new Map([["alive", "ok"], ["lapsed", "warn"], ["ended", ""]]);
@@ -19,13 +20,13 @@ const TONES = new Map([["alive", "ok"], ["lapsed", "warn"], ["ended", ""]]);
  * @returns {string}
  */
 export function tellSessions({ sessions, total, counted, asked, silent, seen_ms: seenMs }) {
-  if (asked === 0) return "No node is up, so nobody can tell.";
-  if (silent.length === asked) return "No node answered, so nothing is known.";
+  if (asked === 0) return gettext("No node is up, so nobody can tell.");
+  if (silent.length === asked) return gettext("No node answered, so nothing is known.");
   return [
-    total > sessions.length ? `The newest ${count(sessions.length)} of ${plural(total, "session")}` : plural(total, "session"),
+    total > sessions.length ? gettext("The newest {sessions} of {total}", { sessions: count(sessions.length), total: ngettext("{count} session", "{count} sessions", total) }) : ngettext("{count} session", "{count} sessions", total),
     ` at ${clock(seenMs)}`,
-    silent.length > 0 ? `. ${silent.join(", ")} did not answer: the counts may be too low` : "",
-    counted ? "" : ". They have more than was counted: the counts are too low",
+    silent.length > 0 ? gettext(". {nodes} did not answer: the counts may be too low", { nodes: silent.join(", ") }) : "",
+    counted ? "" : gettext(". They have more than was counted: the counts are too low"),
     ".",
   ].join("");
 }
@@ -64,7 +65,7 @@ export class SessionsPanel {
       setText(this.problem, error instanceof Error ? error.message : String(error));
       this.problem.hidden = false;
       this.table.classList.toggle("is-old", true);
-      setText(this.status, this.seenMs === 0 ? "unknown" : `as of ${clock(this.seenMs)}; it may be otherwise now`);
+      setText(this.status, this.seenMs === 0 ? gettext("unknown") : gettext("as of {seen}; it may be otherwise now", { seen: clock(this.seenMs) }));
       if (error instanceof SignedOut) return;
     }
     this.timer = setTimeout(() => void this.#ask(), EVERY_MS);
@@ -78,7 +79,7 @@ export class SessionsPanel {
     setText(this.status, tellSessions(told));
     const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset["session"] : undefined;
     const rows = told.sessions.map((session) => this.#row(session));
-    if (rows.length === 0) rows.push(make("tr", { class: "empty" }, [make("td", { colspan: "8", text: told.silent.length === told.asked ? "Unknown." : "There is no session." })]));
+    if (rows.length === 0) rows.push(make("tr", { class: "empty" }, [make("td", { colspan: "8", text: told.silent.length === told.asked ? gettext("Unknown.") : gettext("There is no session.") })]));
     this.body.replaceChildren(...rows);
     if (focused !== undefined) this.#focus(focused);
   }
@@ -91,13 +92,13 @@ export class SessionsPanel {
 
   /** @param {import("./contract.js").SessionFacts} session */
   #row(session) {
-    const button = make("button", { type: "button", class: "small", "data-session": session.id, title: "Show only events of this session", text: "Events" });
+    const button = make("button", { type: "button", class: "small", "data-session": session.id, title: gettext("Show only events of this session"), text: gettext("Events") });
     button.addEventListener("click", () => this.onEvents(session.id));
     return make("tr", { "data-state": session.state }, [
-      make("td", { "data-label": "Label" }, [make("span", { class: "clip", text: session.label || "without a name", title: session.label })]),
-      make("td", { "data-label": "Session", class: "mono", title: session.id, text: shortSession(session.id) }),
-      make("td", { "data-label": "State" }, [make("span", { class: "badge", "data-tone": TONES.get(session.state) ?? "", text: session.state })]),
-      make("td", { "data-label": "Ends in", class: "num", text: session.state === "alive" ? age(session.remaining_ms) : "–" }),
+      make("td", { "data-label": gettext("Label") }, [make("span", { class: "clip", text: session.label || gettext("without a name"), title: session.label })]),
+      make("td", { "data-label": gettext("Session"), class: "mono", title: session.id, text: shortSession(session.id) }),
+      make("td", { "data-label": gettext("State") }, [make("span", { class: "badge", "data-tone": TONES.get(session.state) ?? "", text: session.state })]),
+      make("td", { "data-label": gettext("Ends in"), class: "num", text: session.state === "alive" ? age(session.remaining_ms) : "–" }),
       ...["locks", "ranges", "waits"].map((name) => make("td", {
         "data-label": `${name.slice(0, 1).toUpperCase()}${name.slice(1)}`, class: "num", text: count(session[/** @type {"locks" | "ranges" | "waits"} */ (name)]),
       })),

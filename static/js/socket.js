@@ -8,6 +8,7 @@
 
 import { get, SignedOut } from "./api.js";
 import { Link, resumePath } from "./link.js";
+import { gettext } from "./text.js";
 
 const TICK_MS = 500;
 const CHECK_SESSION_AFTER = 2;
@@ -78,7 +79,7 @@ export class LiveSocket {
     // A refused handshake does not say why: ask by HTTP whether the session is over.
     if (this.link.attempt >= CHECK_SESSION_AFTER) {
       get(this.options.sessionPath).catch((error) => {
-        if (error instanceof SignedOut) this.link.end("signed out: reload to log in");
+        if (error instanceof SignedOut) this.link.end(gettext("signed out: reload to log in"));
       });
     }
     this.options.onState();

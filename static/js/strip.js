@@ -10,6 +10,8 @@
  *   F2  No held byte is invisible: every bar has a width above zero.
  */
 
+import { gettext } from "./text.js";
+
 const LEAST_SHARE = 0.02;
 const END_SHARE = 0.12;
 const LABEL_GAP_PX = 14;
@@ -65,7 +67,7 @@ export function offsetText(offset) {
 /** @param {Span} span @returns {string} such as "0 to 99", "200 to the end" */
 export function spanText({ start, end }) {
   const from = BigInt(start).toString().replace(/\B(?=(\d{3})+$)/g, " ");
-  return end === null ? `${from} to the end` : `${from} to ${end.replace(/\B(?=(\d{3})+$)/g, " ")}`;
+  return end === null ? gettext("{from} to the end", { from }) : `${from} to ${end.replace(/\B(?=(\d{3})+$)/g, " ")}`;
 }
 
 /**
@@ -75,7 +77,7 @@ export function spanText({ start, end }) {
  * @returns {{at: number, text: string}[]}
  */
 export function labels(strip, widthPx) {
-  const end = strip.open ? [{ at: 1, text: "end" }] : [];
+  const end = strip.open ? [{ at: 1, text: gettext("end") }] : [];
   const lastLeft = end.length > 0 ? widthPx - 3 * DIGIT_PX - LABEL_GAP_PX : widthPx;
   let free = 0;
   const shown = strip.boundaries.filter(({ at, text }) => {

@@ -7,8 +7,9 @@
  */
 
 import { make } from "./dom.js";
-import { plural, shorten } from "./format.js";
+import { shorten } from "./format.js";
 import { labels, lanes, layOut, spanText } from "./strip.js";
+import { gettext, ngettext } from "./text.js";
 
 const LANES_MAX = 12;
 const SVG = "http://www.w3.org/2000/svg";
@@ -62,13 +63,13 @@ export function drawStrip(held, waiting, widthPx) {
     svg("line", { x1: percent(at), x2: percent(at), y1: "0", y2: "6" }),
     svg("text", { x: percent(at), y: "19", "text-anchor": at > 0.9 ? "end" : "start" }, [document.createTextNode(text)]),
   ])]);
-  const told = `${plural(held.length, "held range")}, ${waiting.length} waiting, on a strip that stands for the file. The table below has every row.`;
+  const told = gettext("{held}, {waiting} waiting, on a strip that stands for the file. The table below has every row.", { held: ngettext("{count} held range", "{count} held ranges", held.length), waiting: waiting.length });
   const hidden = all.length - shown.length;
   return [
     make("div", { class: "strip", id: "key-strip", role: "img", "aria-label": told }, [...lines, axis]),
     make("p", { class: "quiet strip-note", id: "key-scale", text: [
-      "W write, R read, dashed: waits.", strip.linear ? "" : "The scale is compressed, so that small ranges are seen beside large ones.",
-      hidden > 0 ? `${plural(hidden, "more lock-owner")} in the table only.` : "",
+      gettext("W write, R read, dashed: waits."), strip.linear ? "" : gettext("The scale is compressed, so that small ranges are seen beside large ones."),
+      hidden > 0 ? gettext("{hidden} in the table only.", { hidden: ngettext("{count} more lock-owner", "{count} more lock-owners", hidden) }) : "",
     ].filter(Boolean).join(" ") }),
   ];
 }

@@ -6,6 +6,7 @@ import { byId, make, setText, swatch } from "./dom.js";
 import { age, clock, count, degrees, hex, percent, shortNumber, shortSession } from "./format.js";
 import { pageOf } from "./paging.js";
 import { CIRCLE } from "./ring.js";
+import { gettext, pieces } from "./text.js";
 
 const REFRESH_MS = 1_000;
 
@@ -15,10 +16,10 @@ const REFRESH_MS = 1_000;
  * @typedef {{columns: Column[], rows: unknown[], cells: (row: any) => Cells, empty: string}} Table
  */
 
-const ARC_COLUMNS = columns("From", "To#", "Angle#", "Share#", "Primary", "Backup");
-const LOCK_COLUMNS = columns("Key", "Position", "Primary", "Backup", "Owner", "Session", "Generation#", "Since#", "TTL#");
-const MEMBER_COLUMNS = columns("Node", "Address", "Down", "Primary share#", "Backup share#", "Virtual nodes#", "Incarnation#",
-  "State", "View#", "Refused views#");
+const ARC_COLUMNS = columns(gettext("From"), `${gettext("To")}#`, `${gettext("Angle")}#`, `${gettext("Share")}#`, gettext("Primary"), gettext("Backup"));
+const LOCK_COLUMNS = columns(gettext("Key"), gettext("Position"), gettext("Primary"), gettext("Backup"), gettext("Owner"), gettext("Session"), `${gettext("Generation")}#`, `${gettext("Since")}#`, "TTL#");
+const MEMBER_COLUMNS = columns(gettext("Node"), gettext("Address"), gettext("Down"), `${gettext("Primary share")}#`, `${gettext("Backup share")}#`, `${gettext("Virtual nodes")}#`, `${gettext("Incarnation")}#`,
+  gettext("State"), `${gettext("View")}#`, `${gettext("Refused views")}#`);
 
 /** @param {...string} names with # at the end for numbers @returns {Column[]} */
 function columns(...names) {
@@ -87,7 +88,7 @@ export class Tables {
     this.page = page.page;
     for (const tab of this.tabs) tab.setAttribute("aria-pressed", String(tab.dataset["table"] === this.current));
     this.filter.hidden = this.current !== "locks";
-    this.caption.textContent = { arcs: "Arcs of the ring", locks: "Held locks", members: "Members of the view" }[this.current] ?? "";
+    this.caption.textContent = { arcs: gettext("Arcs of the ring"), locks: gettext("Held locks"), members: gettext("Members of the view") }[this.current] ?? "";
     this.head.replaceChildren(make("tr", {}, table.columns.map(({ title, kind }) => make("th", { scope: "col", class: kind, text: title }))));
     const rows = page.rows.map((row) => make("tr", {}, table.cells(row).map((cell, i) =>
       make("td", { class: table.columns[i]?.kind, "data-label": table.columns[i]?.title }, [cell]))));
@@ -106,7 +107,7 @@ export class Tables {
 
   /** @param {string | null} address @returns {Node} */
   #node(address) {
-    if (address === null) return make("span", { class: "quiet", text: "none" });
+    if (address === null) return make("span", { class: "quiet", text: gettext("none") });
     return swatch(this.cluster.labelOf(address), this.colorOf(address), { title: address, down: this.cluster.ring.down.has(address) });
   }
 
@@ -115,7 +116,7 @@ export class Tables {
     return {
       columns: ARC_COLUMNS,
       rows: this.cluster.ring.arcs(),
-      empty: "No view has been published yet.",
+      empty: gettext("No view has been published yet."),
       cells: (/** @type {import("./ring.js").Arc} */ arc) => [
         hex(arc.from), hex(arc.to), degrees(arc.from), percent(arc.size / CIRCLE), this.#node(arc.primary), this.#node(arc.backup),
       ],
@@ -131,7 +132,7 @@ export class Tables {
     return {
       columns: LOCK_COLUMNS,
       rows,
-      empty: wanted === "" ? "No lock is held." : "No held lock matches.",
+      empty: wanted === "" ? gettext("No lock is held.") : gettext("No held lock matches."),
       cells: (/** @type {import("./locks.js").HeldLock} */ lock) => [
         this.#key(lock.key), hex(lock.position), this.#primary(lock),
         this.#node(lock.backup), make("span", { class: "clip", text: lock.owner, title: lock.owner }),
@@ -151,7 +152,7 @@ export class Tables {
   /** @param {import("./locks.js").HeldLock} lock @returns {Node} */
   #primary(lock) {
     if (lock.holder === lock.primary) return this.#node(lock.primary);
-    return make("span", { title: "Not handed over yet" }, [this.#node(lock.primary), " still at ", this.#node(lock.holder)]);
+    return make("span", { title: gettext("Not handed over yet") }, pieces(gettext("{primary} still at {holder}"), { primary: this.#node(lock.primary), holder: this.#node(lock.holder) }));
   }
 
   /** @param {import("./contract.js").NodeRow | undefined} node @returns {Cells} */
@@ -177,7 +178,7 @@ export class Tables {
     return {
       columns: MEMBER_COLUMNS,
       rows: [...(view?.members ?? [])].sort((a, b) => a.label.localeCompare(b.label, "en", { numeric: true })),
-      empty: "The view has no members.",
+      empty: gettext("The view has no members."),
       cells: (/** @type {import("./contract.js").Member} */ member) => [
         this.#node(member.address), make("span", { class: "mono", text: member.address }), member.down ? "down" : "no",
         percent(shares.get(member.address)?.primary ?? 0), percent(shares.get(member.address)?.backup ?? 0),

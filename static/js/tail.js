@@ -5,9 +5,10 @@
  */
 
 import { byId, make, oncePerFrame, setText, swatch } from "./dom.js";
-import { clock, clockMs, count, plural, shortNumber, shortSession } from "./format.js";
+import { clock, clockMs, count, shortNumber, shortSession } from "./format.js";
 import { TONES } from "./kinds.js";
 import { Tail } from "./tailmodel.js";
+import { gettext, ngettext } from "./text.js";
 
 export const ROWS_MAX = 200;
 const KINDS = [
@@ -81,7 +82,7 @@ export class TailPanel {
     this.nodesDrawn = drawn;
     const chosen = this.node.value;
     options.sort((a, b) => a.text.localeCompare(b.text, "en", { numeric: true }));
-    const fixed = [{ value: "", text: "all nodes" }, { value: "master", text: "master" }, { value: "site", text: "site" }];
+    const fixed = [{ value: "", text: gettext("all nodes") }, { value: "master", text: gettext("master") }, { value: "site", text: gettext("site") }];
     this.node.replaceChildren(...[...fixed, ...options].map(({ value, text }) => make("option", { value, text })));
     this.node.value = chosen;
   }
@@ -112,7 +113,7 @@ export class TailPanel {
     const { key, owner, generation, kind } = event;
     const color = event.node === "master" || event.node === "site" ? "var(--muted)" : this.colorOf(event.node);
     const session = event.session === "" ? "" : `session ${shortSession(event.session)}`;
-    const detail = [key === "" ? owner : "", event.detail, event.renewals > 0 ? plural(event.renewals, "renewal") : "", session].filter(Boolean).join(" · ");
+    const detail = [key === "" ? owner : "", event.detail, event.renewals > 0 ? ngettext("{count} renewal", "{count} renewals", event.renewals) : "", session].filter(Boolean).join(" · ");
     return make("tr", { "data-kind": kind }, [
       make("td", { class: "when num", text: clockMs(event.time_ms), title: new Date(event.time_ms).toISOString() }),
       make("td", { class: "who" }, [swatch(event.label || event.node, color, { title: event.node })]),
@@ -132,13 +133,13 @@ export class TailPanel {
   /** @param {number} shown */
   #tell(shown) {
     const { paused, waiting } = this.model;
-    setText(this.button, paused ? `Resume${waiting > 0 ? ` (${count(waiting)} waiting)` : ""}` : "Pause");
+    setText(this.button, paused ? (waiting > 0 ? gettext("Resume ({waiting} waiting)", { waiting: count(waiting) }) : gettext("Resume")) : gettext("Pause"));
     this.button.setAttribute("aria-pressed", String(paused));
     const parts = [];
     const { frozen, filter } = this.model;
-    if (frozen) parts.push(`paused at ${clock(frozen.at(-1)?.time_ms ?? Date.now())}`);
-    if (shown === 0) parts.push(filter.text || filter.kind || filter.node ? "no event matches the filter" : "no events yet");
-    if (this.skipped > 0) parts.push(`${plural(this.skipped, "event")} came too fast to show; all are in the journal`);
+    if (frozen) parts.push(gettext("paused at {time}", { time: clock(frozen.at(-1)?.time_ms ?? Date.now()) }));
+    if (shown === 0) parts.push(filter.text || filter.kind || filter.node ? gettext("no event matches the filter") : gettext("no events yet"));
+    if (this.skipped > 0) parts.push(gettext("{skipped} came too fast to show; all are in the journal", { skipped: ngettext("{count} event", "{count} events", this.skipped) }));
     setText(this.status, parts.join(" · "));
   }
 }

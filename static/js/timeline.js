@@ -10,7 +10,7 @@
 
 import { get, SignedOut } from "./api.js";
 import { byId, oncePerFrame, setText } from "./dom.js";
-import { plural } from "./format.js";
+import { gettext, ngettext } from "./text.js";
 import { ComparePanel } from "./timelinecompare.js";
 import { listen, spanMs } from "./timelinehands.js";
 import { dateTime, msOf, nsText, readAddress, TimeLine, writeAddress } from "./timelinemodel.js";
@@ -177,7 +177,7 @@ export class Travel {
       line.take(await get(`/api/timeline/${range}`), Date.now());
     } catch (error) {
       if (error instanceof SignedOut) this.parts.onSignedOut();
-      else if (!this.past) setText(this.note, `The line of time cannot be read: ${error instanceof Error ? error.message : error}`);
+      else if (!this.past) setText(this.note, gettext("The line of time cannot be read: {message}", { message: String(error instanceof Error ? error.message : error) }));
       return;
     }
     line.frame(Date.now());
@@ -238,10 +238,10 @@ export class Travel {
     byId("timeline-previous", HTMLButtonElement).disabled = line.previous() === null;
     byId("timeline-next", HTMLButtonElement).disabled = line.live;
     this.playButton.disabled = line.live;
-    setText(this.playButton, this.playing ? "Pause" : "Play");
+    setText(this.playButton, this.playing ? gettext("Pause") : gettext("Play"));
     this.playButton.setAttribute("aria-pressed", String(this.playing));
     this.compareButton.disabled = line.live;
-    setText(this.compareButton, line.withNs === null ? "Compare from here" : "Stop comparing");
+    setText(this.compareButton, line.withNs === null ? gettext("Compare from here") : gettext("Stop comparing"));
     this.compareButton.setAttribute("aria-pressed", String(line.withNs !== null));
   }
 
@@ -251,10 +251,10 @@ export class Travel {
     const busy = line.atNs !== null && line.atNs !== this.shown;
     this.track.setAttribute("aria-busy", String(busy));
     if (this.problem !== "") return setText(this.note, this.problem);
-    if (line.live) return setText(this.note, line.marks.length === 0 ? "Live. Nothing is marked in this stretch." : "Live. Point at the line, or press [ for the last mark.");
+    if (line.live) return setText(this.note, line.marks.length === 0 ? gettext("Live. Nothing is marked in this stretch.") : gettext("Live. Point at the line, or press [ for the last mark."));
     const told = [line.where(nowMs) === "past" ? "" : capital(line.where(nowMs)), line.met()?.text ?? "", ...(head?.doubts ?? [])];
-    if (head !== null && head.missing > 0) told.push(`${plural(head.missing, "fact")} that should be in this picture never arrived: ${head.gaps.map((gap) => `${gap.label}, ${gap.text}`).join("; ")}.`);
-    setText(this.note, told.filter(Boolean).join(" · ") || "The past, as it was recorded.");
+    if (head !== null && head.missing > 0) told.push(gettext("{missing} that should be in this picture never arrived: {gaps}.", { missing: ngettext("{count} fact", "{count} facts", head.missing), gaps: head.gaps.map((gap) => `${gap.label}, ${gap.text}`).join("; ") }));
+    setText(this.note, told.filter(Boolean).join(" · ") || gettext("The past, as it was recorded."));
   }
 
   // --- comparing and playing -----------------------------------------------------------------------------------------

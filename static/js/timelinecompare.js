@@ -6,7 +6,8 @@
 
 import { get } from "./api.js";
 import { byId, make, swatch } from "./dom.js";
-import { count, percent, plural, shortNumber } from "./format.js";
+import { count, percent, shortNumber } from "./format.js";
+import { gettext, ngettext } from "./text.js";
 import { dateTime, msOf } from "./timelinemodel.js";
 
 /**
@@ -19,21 +20,21 @@ import { dateTime, msOf } from "./timelinemodel.js";
  */
 
 const FLOWS_SHOWN = 12;
-const WHATS = { moved: "moved", passed: "other holder", granted: "held at B only", released: "held at A only" };
+const WHATS = { moved: gettext("moved"), passed: gettext("other holder"), granted: gettext("held at B only"), released: gettext("held at A only") };
 
 /** @param {Compared} found @returns {string} one sentence */
 export function tellCompared({ locks, arcs, nodes, views }) {
   const changes = [
-    locks.moved > 0 ? `${plural(locks.moved, "lock")} moved to another node` : "",
-    locks.passed > 0 ? `${plural(locks.passed, "lock")} passed to another holder` : "",
-    locks.granted > 0 ? `${plural(locks.granted, "lock")} held at B only` : "",
-    locks.released > 0 ? `${plural(locks.released, "lock")} held at A only` : "",
-    arcs.share > 0 ? `${percent(arcs.share)} of the key space changed its primary` : "",
-    nodes.length > 0 ? `${plural(nodes.length, "node")} changed state` : "",
+    locks.moved > 0 ? gettext("{moved} moved to another node", { moved: ngettext("{count} lock", "{count} locks", locks.moved) }) : "",
+    locks.passed > 0 ? gettext("{passed} passed to another holder", { passed: ngettext("{count} lock", "{count} locks", locks.passed) }) : "",
+    locks.granted > 0 ? gettext("{granted} held at B only", { granted: ngettext("{count} lock", "{count} locks", locks.granted) }) : "",
+    locks.released > 0 ? gettext("{released} held at A only", { released: ngettext("{count} lock", "{count} locks", locks.released) }) : "",
+    arcs.share > 0 ? gettext("{share} of the key space changed its primary", { share: percent(arcs.share) }) : "",
+    nodes.length > 0 ? gettext("{nodes} changed state", { nodes: ngettext("{count} node", "{count} nodes", nodes.length) }) : "",
   ].filter(Boolean);
-  const stayed = `${plural(locks.stayed, "lock")} stayed`;
-  if (changes.length === 0) return `Nothing moved: ${stayed}.`;
-  return `${changes.join(", ")}; ${stayed}. ${plural(views.between, "view")} between.`;
+  const stayed = ngettext("{count} lock stayed", "{count} locks stayed", locks.stayed);
+  if (changes.length === 0) return gettext("Nothing moved: {stayed}.", { stayed });
+  return `${changes.join(", ")}; ${stayed}. ${ngettext("{count} view between.", "{count} views between.", views.between)}`;
 }
 
 export class ComparePanel {
@@ -63,7 +64,7 @@ export class ComparePanel {
     this.asked = asked;
     this.section.hidden = false;
     this.section.setAttribute("aria-busy", "true");
-    this.title.textContent = `What moved from A, ${dateTime(msOf(a))}, to B, ${dateTime(msOf(b))}`;
+    this.title.textContent = gettext("What moved from A, {a}, to B, {b}", { a: dateTime(msOf(a)), b: dateTime(msOf(b)) });
     try {
       const found = await get(`/api/compare/?a_ns=${a}&b_ns=${b}`);
       if (asked === this.asked) this.#fill(found);
@@ -94,7 +95,7 @@ export class ComparePanel {
   #locks({ list, moved, passed, granted, released }) {
     if (list.length === 0) return [];
     const rest = moved + passed + granted + released - list.length;
-    return [table("Locks", ["Key", "What", "A: node", "holder", "B: node", "holder"], list.map((lock) => [
+    return [table(gettext("Locks"), [gettext("Key"), gettext("What"), gettext("A: node"), gettext("holder"), gettext("B: node"), gettext("holder")], list.map((lock) => [
       make("span", { class: "clip mono", text: lock.key, title: lock.key }), WHATS[lock.what], ...this.#side(lock.a), ...this.#side(lock.b),
     ]), rest > 0 ? `and ${count(rest)} more` : "")];
   }
@@ -103,7 +104,7 @@ export class ComparePanel {
   #side(side) {
     if (side === null) return ["–", "–"];
     const owner = make("span", { text: `${side.owner || side.session || "–"} ` });
-    owner.append(make("span", { class: "quiet num", text: shortNumber(side.generation), title: `Generation ${side.generation}` }));
+    owner.append(make("span", { class: "quiet num", text: shortNumber(side.generation), title: gettext("Generation {generation}", { generation: side.generation }) }));
     return [swatch(side.label, this.parts.colorOf(side.node), { title: side.node }), owner];
   }
 
@@ -113,13 +114,13 @@ export class ComparePanel {
     const name = (/** @type {string | null} */ address) => (address === null ? "nobody" : swatch(this.parts.labelOf(address), this.parts.colorOf(address)));
     const rest = flows.length - FLOWS_SHOWN;
     const rows = flows.slice(0, FLOWS_SHOWN).map((flow) => [name(flow.source), name(flow.target), percent(flow.share)]);
-    return [table("Arcs, by primary", ["From", "To", "Key space"], rows, rest > 0 ? `and ${rest} smaller moves` : "")];
+    return [table(gettext("Arcs, by primary"), [gettext("From"), gettext("To"), gettext("Key space")], rows, rest > 0 ? gettext("and {rest} smaller moves", { rest }) : "")];
   }
 
   /** @param {Compared["nodes"]} nodes */
   #nodes(nodes) {
     if (nodes.length === 0) return [];
-    return [table("Nodes", ["Node", "A", "B"], nodes.map((node) => [swatch(node.label, this.parts.colorOf(node.address)), node.a, node.b]), "")];
+    return [table(gettext("Nodes"), [gettext("Node"), "A", "B"], nodes.map((node) => [swatch(node.label, this.parts.colorOf(node.address)), node.a, node.b]), "")];
   }
 }
 

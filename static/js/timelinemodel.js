@@ -12,7 +12,8 @@
  * Elsewhere: drawing it (timelinestrip.js), keys, address and network (timeline.js).
  */
 
-import { clockMs, plural } from "./format.js";
+import { clockMs } from "./format.js";
+import { gettext, ngettext } from "./text.js";
 
 export const NS_PER_MS = 1_000_000n;
 /** A stretch is never shorter: closer together nobody can point. */
@@ -223,7 +224,7 @@ export class TimeLine {
 
   /** @param {number} nowMs by our clock @returns {string} what a screen reader says of the moment */
   valueText(nowMs) {
-    if (this.atNs === null) return "Live";
+    if (this.atNs === null) return gettext("Live");
     const met = this.met();
     return [dateTime(msOf(this.atNs)), met === null ? "" : markText(met)].filter(Boolean).join(", ") + `, ${this.where(nowMs)}`;
   }
@@ -231,16 +232,16 @@ export class TimeLine {
   /** @param {number} nowMs by our clock @returns {string} */
   where(nowMs) {
     const at = this.atMs(nowMs);
-    if (this.firstMs === 0) return "nothing is recorded";
-    if (at < this.firstMs) return "before the first recorded event";
-    if (at > this.lastMs + 1) return "after the last recorded event";
+    if (this.firstMs === 0) return gettext("nothing is recorded");
+    if (at < this.firstMs) return gettext("before the first recorded event");
+    if (at > this.lastMs + 1) return gettext("after the last recorded event");
     return "past";
   }
 }
 
 /** @param {Mark} mark @returns {string} */
 export function markText(mark) {
-  const names = { version: "", view: "", fault: "Fault: ", action: "Operator action: ", violation: "Violation: " };
+  const names = { version: "", view: "", fault: `${gettext("Fault:")} `, action: `${gettext("Operator action:")} `, violation: `${gettext("Violation:")} ` };
   return mark.count > 1 ? `${mark.text} until ${clockMs(mark.until_ms)}` : `${names[mark.kind]}${mark.text}`;
 }
 
@@ -254,5 +255,5 @@ export function dateTime(ms) {
 export function cutText(cut) {
   if (cut.length === 0) return "";
   const [first] = cut.map(({ since_ns: since }) => msOf(since)).sort((a, b) => b - a);
-  return `${plural(cut.length, "kind")} of marks have more than can be looked at: shown since ${dateTime(first ?? 0)}. Choose a shorter stretch.`;
+  return gettext("{cut} of marks have more than can be looked at: shown since {first}. Choose a shorter stretch.", { cut: ngettext("{count} kind", "{count} kinds", cut.length), first: dateTime(first ?? 0) });
 }

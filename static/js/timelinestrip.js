@@ -7,6 +7,7 @@
  */
 
 import { scaleTime } from "d3-scale";
+import { gettext } from "./text.js";
 
 import { dateTime, markText, msOf } from "./timelinemodel.js";
 

@@ -5,7 +5,8 @@
  */
 
 import { byId, make, setText } from "./dom.js";
-import { count, plural } from "./format.js";
+import { count } from "./format.js";
+import { gettext, ngettext } from "./text.js";
 import { cutText, dateTime, markText } from "./timelinemodel.js";
 
 export class MarksTable {
@@ -29,7 +30,7 @@ export class MarksTable {
   /** The marks or the moment have changed. */
   show() {
     const { marks, cut, live, fromMs, toMs } = this.line;
-    setText(this.note, live || marks.length === 0 ? plural(marks.length, "mark") : `${plural(marks.length, "mark")} from ${dateTime(fromMs)} to ${dateTime(toMs)}`);
+    setText(this.note, live || marks.length === 0 ? ngettext("{count} mark", "{count} marks", marks.length) : `${ngettext("{count} mark", "{count} marks", marks.length)} from ${dateTime(fromMs)} to ${dateTime(toMs)}`);
     if (!this.details.open) return;
     const drawn = JSON.stringify([marks.map((mark) => [mark.at_ns, mark.kind, mark.count, mark.text]), cut, String(this.line.atNs)]);
     if (drawn === this.drawn) return;
@@ -37,7 +38,7 @@ export class MarksTable {
     const rows = marks.map((mark) => this.#row(mark)).reverse();
     const left = cutText(cut);
     if (left !== "") rows.push(wholeRow(left));
-    if (marks.length === 0) rows.push(wholeRow("Nothing to mark in this stretch."));
+    if (marks.length === 0) rows.push(wholeRow(gettext("Nothing to mark in this stretch.")));
     this.body.replaceChildren(...rows);
   }
 
@@ -49,7 +50,7 @@ export class MarksTable {
       make("td", { class: "num", text: at, title: new Date(mark.at_ms).toISOString() }),
       make("td", { text: mark.kind }), make("td", { class: "num", text: count(mark.count) }),
       make("td", { class: "what", text: mark.count > 1 ? markText(mark) : mark.text }),
-      make("td", {}, [make("button", { type: "button", class: "small", "data-at": mark.at_ns, text: "Go there", "aria-label": `Go there: ${at}` })]),
+      make("td", {}, [make("button", { type: "button", class: "small", "data-at": mark.at_ns, text: gettext("Go there"), "aria-label": gettext("Go there: {at}", { at }) })]),
     ]);
   }
 }

@@ -3,6 +3,7 @@
  */
 
 import { percent } from "./format.js";
+import { gettext } from "./text.js";
 
 const FLOWS_TOLD = 4;
 
@@ -12,18 +13,18 @@ const FLOWS_TOLD = 4;
  * @returns {string} such as "n1 is down. 33.1 % of the key space moved: n1 → n2 17.0 %, n1 → n3 16.1 %."
  */
 export function tellChange({ before, after, diff, first }, labelOf) {
-  if (after.size === 0) return "The ring is empty.";
+  if (after.size === 0) return gettext("The ring is empty.");
   if (first) {
-    const down = tell([...after.down], labelOf, "is down", "are down");
-    return `The ring has ${names(after.servers, labelOf)}${down === "" ? "" : `; ${down}`}.`;
+    const down = tell([...after.down], labelOf, gettext("is down"), gettext("are down"));
+    return gettext("The ring has {servers}{down}.", { servers: names(after.servers, labelOf), down: down === "" ? "" : `; ${down}` });
   }
   const was = new Set(before.servers);
   const is = new Set(after.servers);
   const parts = [
     tell(after.servers.filter((s) => !was.has(s)), labelOf, "joined", "joined"),
-    tell(before.servers.filter((s) => !is.has(s)), labelOf, "left the ring", "left the ring"),
-    tell([...after.down].filter((s) => !before.down.has(s)), labelOf, "is down", "are down"),
-    tell([...before.down].filter((s) => is.has(s) && !after.down.has(s)), labelOf, "is back", "are back"),
+    tell(before.servers.filter((s) => !is.has(s)), labelOf, gettext("left the ring"), gettext("left the ring")),
+    tell([...after.down].filter((s) => !before.down.has(s)), labelOf, gettext("is down"), gettext("are down")),
+    tell([...before.down].filter((s) => is.has(s) && !after.down.has(s)), labelOf, gettext("is back"), gettext("are back")),
   ].filter((part) => part !== "");
   return `${parts.join(", ")}. ${tellFlows(diff, labelOf)}`;
 }
@@ -34,12 +35,12 @@ export function tellChange({ before, after, diff, first }, labelOf) {
  * @returns {string}
  */
 function tellFlows(diff, labelOf) {
-  if (diff.primaryShare === 0) return "No arc changed its primary.";
+  if (diff.primaryShare === 0) return gettext("No arc changed its primary.");
   const told = diff.flows.slice(0, FLOWS_TOLD)
     .map((flow) => `${labelOf(flow.source)} → ${labelOf(flow.target)} ${percent(flow.share)}`);
   const rest = diff.flows.length - told.length;
   if (rest > 0) told.push(`and ${rest} more`);
-  return `${percent(diff.primaryShare)} of the key space moved: ${told.join(", ")}.`;
+  return gettext("{primaryShare} of the key space moved: {told}.", { primaryShare: percent(diff.primaryShare), told: told.join(", ") });
 }
 
 /**
