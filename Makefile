@@ -7,7 +7,7 @@ SEEDS ?= 1000
 FIRST ?= 0
 JOBS ?= 1
 
-.PHONY: help install run test sim chaos kernel bench check format lock proto browser clean
+.PHONY: help install run test sim chaos kernel bench check format lock messages proto browser clean
 
 NODES ?= 3
 PORT ?= 8000
@@ -96,6 +96,9 @@ lock: .venv/.installed  ## Write the lock files anew from pyproject.toml and pac
 	$(COMPILE) --output-file=requirements.txt pyproject.toml
 	$(COMPILE) --extra=dev --constraint=requirements.txt --output-file=requirements-dev.txt pyproject.toml
 	tools/js npm install --package-lock-only
+
+messages: install  ## Collect the words of the pages into locale/*.pot, to be translated
+	$(BIN)/python -m tests.words
 
 proto: install  ## Write lockcore/wire/gen/ anew from lockcore/wire/proto/
 	tools/protoc.sh

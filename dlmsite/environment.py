@@ -42,6 +42,7 @@ class SiteEnvironment:
         redis_url: None means the channel layer of this process alone.
         extra_hosts: host names under which a proxy serves the site.
         debug: Django's debug pages. Never in use where others can reach the site.
+        locale_dir: folder with catalogues of further languages, beside our own.
     """
 
     data_dir: Path
@@ -51,6 +52,7 @@ class SiteEnvironment:
     redis_url: str | None
     extra_hosts: tuple[str, ...]
     debug: bool
+    locale_dir: Path | None = None
 
     @property
     def allowed_hosts(self) -> list[str]:
@@ -73,7 +75,19 @@ def read_environment(environ: MutableMapping[str, str]) -> SiteEnvironment:
         redis_url=environ.get("LOCKRING_REDIS") or None,
         extra_hosts=tuple(h for h in environ.get("LOCKRING_ALLOWED_HOSTS", "").replace(",", " ").split() if h != "*"),
         debug=environ.get("LOCKRING_DEBUG", "").lower() in {"1", "true", "yes", "on"},
+        locale_dir=_locale(environ.get("LOCKRING_LOCALE") or ""),
     )
+
+
+def _locale(folder: str) -> Path | None:
+    if not folder:
+        return None
+    path = Path(folder).expanduser().absolute()
+    if not path.is_dir():
+        raise EnvironmentProblem(
+            f"LOCKRING_LOCALE is {folder}, which is no folder. Name one that has CODE/LC_MESSAGES."
+        )
+    return path
 
 
 def adopt_arguments(arguments: Sequence[str], environ: MutableMapping[str, str]) -> None:

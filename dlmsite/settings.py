@@ -3,10 +3,10 @@
 Invariants
   S1  Reading the settings touches no file: the secret key and the data folder are made at first need.
   S2  Nothing is loaded from another origin, nothing is framed, nothing inline runs without the response's nonce.
-  S3  A visitor who has not logged in gets the login page and its style sheet, whether the site is alive and ready, and
-      nothing else.
+  S3  A visitor who has not logged in gets the login page, the pages' own files and words, whether the site is alive and
+      ready, and nothing else.
 Elsewhere: what the variables may be (dlmsite.environment), D3's modules (dlmsite.vendor), who may act
-(dlmsite.access.roles).
+(dlmsite.access.roles), the languages (dlmsite.languages).
 """
 
 import os
@@ -20,6 +20,7 @@ from csp.constants import NONCE, NONE, SELF
 from django.utils.functional import SimpleLazyObject
 
 from dlmsite.environment import load_or_make_secret, read_environment
+from dlmsite.languages import available
 from dlmsite.vendor import static_folders
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -53,6 +54,7 @@ MIDDLEWARE = [
     "dlmsite.statics.Statics",
     "dlmsite.dashboard.measured.Measured",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -186,7 +188,9 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 50
 # --- language, time, logs -------------------------------------------------------------------------------------------
 
 LANGUAGE_CODE = "en"
-USE_I18N = False
+USE_I18N = True
+LOCALE_PATHS = [folder for folder in (ENVIRONMENT.locale_dir, BASE_DIR / "locale") if folder]
+LANGUAGES = available(LOCALE_PATHS)
 USE_TZ = True
 TIME_ZONE = "UTC"
 

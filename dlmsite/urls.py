@@ -7,9 +7,11 @@ Elsewhere: static files (WhiteNoise), sockets (dlmsite.dashboard.routing), answe
 from django.urls import include, path
 
 from dlmsite.adminsite import site
+from dlmsite.languages import words
 
 urlpatterns = [
     path("admin/", site.urls),
+    path("words.js", words, name="words"),
     path("", include("dlmsite.access.urls")),
     path("", include("dlmsite.dashboard.urls")),
 ]

@@ -4,7 +4,7 @@
  *   tools/js node tools/texts.mjs FILE...   prints {"messages": [[file, one, many | null]], "loose": [[file, line, text]]}
  *
  * Reads the syntax tree, so a text in a comment, a type or a nested template is not taken for something else.
- * Elsewhere: who makes a catalogue of it (tools/messages.py), who looks for loose words (tests/style/test_words.py).
+ * Elsewhere: who makes a catalogue of it (tests/words/collect.py), who looks for loose words (tests/style/test_words.py).
  */
 
 import { readFileSync } from "node:fs";

@@ -13,6 +13,7 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render, resolve_url
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext
 from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
@@ -38,8 +39,9 @@ class PasswordLogin(views.LoginView):
             response = _refusal(
                 request,
                 HTTPStatus.TOO_MANY_REQUESTS,
-                "Too many tries",
-                f"There were too many tries to log in. Wait {minutes} minutes, or use a login link.",
+                gettext("Too many tries"),
+                gettext("There were too many tries to log in. Wait %(minutes)d minutes, or use a login link.")
+                % {"minutes": minutes},
             )
             response["Retry-After"] = str(throttle.WINDOW_S)
             return response
@@ -83,8 +85,8 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
     return _refusal(
         request,
         HTTPStatus.FORBIDDEN,
-        "This page is too old",
-        "The form could not be trusted: the page is old, or cookies are off. Load the page again and repeat.",
+        gettext("This page is too old"),
+        gettext("The form could not be trusted: the page is old, or cookies are off. Load the page again and repeat."),
     )
 
 
@@ -93,8 +95,8 @@ def _dead_link(request: HttpRequest) -> HttpResponse:
     return _refusal(
         request,
         HTTPStatus.GONE,
-        "This login link no longer works",
-        "It was used already, has expired, or was replaced by a newer one. For another, run this where Lockring runs:",
+        gettext("This login link no longer works"),
+        gettext("It was used, has expired, or was replaced by a newer one. For another, run this where Lockring runs:"),
         command=".venv/bin/python manage.py invite NAME",
     )
 

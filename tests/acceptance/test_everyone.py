@@ -31,7 +31,7 @@ SHIFT_MAX = 0.1
 """What a page may move as it is filled: the bound below which Chrome's metric calls a page good."""
 UPDATE_SHIFT_MAX = 0.01
 """What updates may move in all while they come, the lists that move by design apart."""
-UPDATES = 100
+UPDATES = 30
 
 # Where each page is, and what is there once it is filled.
 PAGES = {
@@ -78,7 +78,7 @@ def visit(running: Running, known: StorageState, browser: Browser) -> Iterator[C
     contexts = []
 
     def open_page(name: str, *, script: Path | None = None, **options: Any) -> Page:
-        context = browser.new_context(**options, **({} if name in STRANGERS else {"storage_state": known}))
+        context = browser.new_context(**options, storage_state=None if name in STRANGERS else known)
         contexts.append(context)
         if script is not None:
             context.add_init_script(path=script)
@@ -187,7 +187,7 @@ def test_nothing_jumps_while_events_come(visit: Callable[..., Page], running: Ru
         return int(running.rows("SELECT max(id) FROM journal_lockevent")[0][0])
 
     wanted = last_event() + UPDATES
-    wait_for(lambda: last_event() >= wanted, f"{UPDATES} events")
+    wait_for(lambda: last_event() >= wanted, f"{UPDATES} events", 100)
     moved(page)
     moved(page, since_ms)
 

@@ -1,14 +1,18 @@
 """What people read goes through a catalogue, so that it can be translated.
 
-Elsewhere: reading the modules (tools/texts.mjs), collecting the words (tools/messages.py).
+Elsewhere: reading the modules (tools/texts.mjs), collecting the words (tests/words/collect.py).
 """
 
 import json
+import re
 import subprocess
 from functools import cache
 from typing import Any
 
 from tests.style.sources import ROOT, name_of, project_files
+from tests.words.collect import collect, in_modules
+
+HOLE = re.compile(r"\{(\w+)\}")
 
 # Words that only developers or machines read: complaints about our own mistakes, class names, names of elements.
 NOT_FOR_PEOPLE = {
@@ -50,6 +54,20 @@ def test_what_a_module_says_to_people_is_translated() -> None:
     """Wrap it in gettext or ngettext of static/js/text.js."""
     found = [line for file, lines in loose_words().items() if file not in PENDING for line in lines]
     assert not found, "\n".join(found)
+
+
+def test_the_collected_words_are_those_of_the_sources() -> None:
+    """`make messages` writes them anew."""
+    for domain, text in collect().items():
+        assert (ROOT / "locale" / f"{domain}.pot").read_bytes() == text, "run `make messages`"
+
+
+def test_what_stands_for_a_value_stands_in_both_numbers() -> None:
+    """A translator sees the singular; a name that only the plural has would be filled in by nobody."""
+    modules = [path for path in project_files() if name_of(path).startswith("static/js/")]
+    pairs = [(one, many) for _, one, many in in_modules(modules) if many is not None]
+    assert len(pairs) > 20
+    assert [pair for pair in pairs if len({frozenset(HOLE.findall(text)) - {"count"} for text in pair}) > 1] == []
 
 
 def test_no_module_is_excused_that_needs_it_no_more() -> None:

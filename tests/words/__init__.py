@@ -1,0 +1,1 @@
+"""The words of the pages, collected to be translated; and a language that shows what cannot be."""
