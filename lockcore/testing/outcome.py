@@ -13,6 +13,8 @@ from lockcore.testing.deeds import back_after_release
 from lockcore.testing.record import Act, Deed, Did, Violation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lockcore.core.leases import Lease
     from lockcore.testing.history import History
     from lockcore.testing.world import World
@@ -49,15 +51,20 @@ UNDER_WAY_MS = 400
 def agreement(world: World) -> list[Violation]:
     """I8: primaries and backups agree about every live lock, once nobody asks for anything new any more."""
     world.run_ms(1_000)
-    before = {_key_of(violation) for violation in _disagreements(world)}
+    return lasting(world, lambda: _disagreements(world))
+
+
+def lasting(world: World, look: Callable[[], list[Violation]]) -> list[Violation]:
+    """Look, and look again: what was only under way is as it should be then."""
+    before = {_about(violation) for violation in look()}
     if not before:
         return []
     world.run_ms(UNDER_WAY_MS)
-    return [violation for violation in _disagreements(world) if _key_of(violation) in before]
+    return [violation for violation in look() if _about(violation) in before]
 
 
-def _key_of(violation: Violation) -> str:
-    return violation.text.partition(":")[0]
+def _about(violation: Violation) -> tuple[str, str]:
+    return violation.rule, violation.text.partition(":")[0]
 
 
 def _disagreements(world: World) -> list[Violation]:

@@ -262,7 +262,10 @@ def _collide(one: Deal, other: Deal) -> bool:
 
 
 def _from_nothing(history: SessionHistory) -> list[Deal]:
-    """Return grants to owners whose last settled deal with the key let go of everything."""
+    """Return grants to owners whose last settled deal with the key let go of everything.
+
+    None of an owner that may hold more by then.
+    """
     found = []
     empty: set[tuple[Life, str | None, str]] = set()
     for deal in history.deals:
@@ -273,7 +276,7 @@ def _from_nothing(history: SessionHistory) -> list[Deal]:
             alone = isinstance(deal.result, RangeLocked) and [bytes_of(p) for p in deal.result.pieces] == [
                 (deal.first, deal.last)
             ]
-            if who in empty and alone:  # else it had merged with what a place that moved has got since
+            if who in empty and alone and not _beside_another(deal, history):
                 found.append(deal)
             empty.discard(who)
         elif deal.did is Asked.MIGRATE:
@@ -290,6 +293,18 @@ def _done_twice(history: SessionHistory) -> list[Violation]:
         if len(told) > 1 and not history.lost(deal.key, max(a.returned_ns for a in grants)):
             found.append(contradiction("R4", f"{deal.key}: operation {deal.op_id} was carried out twice", deal))
     return found
+
+
+def _beside_another(deal: Deal, history: SessionHistory) -> bool:
+    """Say whether its owner may be granted something else about then: it waits twice, or has taken places over."""
+    for other in history.deals:
+        if other is deal or other.life is not deal.life or other.key != deal.key or other.invoked_ns >= deal.done_ns:
+            continue
+        if other.did is Asked.MIGRATE:
+            return True
+        if other.did is Asked.SET and other.lock_owner == deal.lock_owner and deal.invoked_ns < other.done_ns:
+            return True
+    return False
 
 
 def _told(result: RangeLocked) -> tuple[int, How]:

@@ -15,7 +15,7 @@ from lockcore.core.messages import Code, Granted, How, RangeLocked, Refused
 from lockcore.testing.clients import SimClient
 from lockcore.testing.faults import Faults
 from lockcore.testing.history import History, check
-from lockcore.testing.outcome import Verdict, agreement, converge, counts_of, trace_of
+from lockcore.testing.outcome import Verdict, agreement, converge, counts_of, lasting, trace_of
 from lockcore.testing.rangehistory import check_ranges
 from lockcore.testing.record import Act
 from lockcore.testing.register import Registers
@@ -110,7 +110,7 @@ def _play(seed: int, shape: Shape, theme: Callable[[Scene], None], manners: Mann
     if not rest:
         world.run_ms(max(manners.ttls_ms) + REST_MS)
         _note_losses(world, sessions)
-        rest = check_rest(world, sessions)
+        rest = lasting(world, lambda: check_rest(world, sessions))
     _note_losses(world, sessions)
     judged = [*check(history), *check_sessions(sessions, history), *check_ranges(sessions)]
     violations = [*judged, *world.witness.found, *rest]

@@ -216,9 +216,8 @@ def _overtaken(index: Index, tokens: History) -> list[Violation]:
 def deadline_ns(deal: Deal) -> int:
     """Return until when a wait surely lasts; a place that moved keeps the deadline of who asked for it first."""
     wait_ms = deal.wait_ms
-    if deal.moved and isinstance(deal.result, Refused):
-        return deal.done_ns
-    return NEVER_NS if wait_ms is None else deal.invoked_ns + int(wait_ms * NS_PER_MS * (1 - CLOCKS))
+    until_ns = NEVER_NS if wait_ms is None else deal.invoked_ns + int(wait_ms * NS_PER_MS * (1 - CLOCKS))
+    return min(until_ns, deal.done_ns) if deal.moved and isinstance(deal.result, Refused) else until_ns
 
 
 def _migrations(index: Index) -> list[Violation]:

@@ -73,7 +73,7 @@ class Witness:
         self._disagreed: list[Violation] = []
         self._lives: dict[int, _Life] = {}
         self._granted: dict[str, Deed] = {}
-        self._acknowledged: set[tuple[str, int, int]] = set()
+        self._told: set[tuple[str, int]] = set()
         self._taken = 0
 
     def meet(self, node: SimNode) -> None:
@@ -174,7 +174,7 @@ class Witness:
         deed = self._granted.pop(result.token, None)
         if deed is not None:
             self.custody.tells(life.node, deed)
-            self._acknowledged.add((deed.key, *deed.order))
+            self._told.add((deed.key, deed.generation))
             self._tell(life, Act.ACKNOWLEDGED, (deed.key, *deed.order), deed)
 
     def _tell(self, life: _Life, what: Act, about: tuple[str, int, int], decided: Deed | None = None) -> None:
@@ -220,7 +220,7 @@ class Witness:
             mutated(Act.RENEWED, lease)
 
         def releasing(lease: Lease) -> None:
-            told = lease.seq > 1 or (lease.key, *lease.order) in self._acknowledged
+            told = (lease.key, lease.generation) in self._told  # its seq says nothing: a queue changes it too
             release(lease)
             mutated(Act.RELEASED if told else Act.TOOK_BACK, lease)
 

@@ -178,6 +178,8 @@ def test_a_place_that_moved_ends_when_its_client_is_told_so() -> None:
     place.done_ns = 130 * MS
     assert passing.done_ns < place.done_ns
     assert past.rules() == ["S3"]
+    place.wait_ms = 115  # asked again for longer than it lasts: it was over, and nobody was there to be told
+    assert past.rules() == []
 
 
 def test_what_is_held_must_migrate_and_keep_its_generation() -> None:
@@ -304,6 +306,10 @@ def test_a_grant_past_a_fair_wait_is_found() -> None:
     wait.fair = False
     assert past.rules() == []
     passing.fair = True
+    assert past.rules() == ["R3"]
+    beside = past.span(bob, Asked.SET, 50, 0, last=12)
+    assert past.rules() == []  # it may have been granted first, and the other is a part of it then
+    beside.lock_owner = "another"
     assert past.rules() == ["R3"]
 
 
