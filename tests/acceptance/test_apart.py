@@ -6,40 +6,36 @@ Elsewhere: everything in one process (test_page, test_processes).
 from __future__ import annotations
 
 import os
-import pwd
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Page, expect
 
 import lockcore
+from tests import postgres
 from tests.acceptance.running import ROOT, free_port, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 SOON_MS = 30_000
 pytestmark = pytest.mark.acceptance
 
-PG_DIRS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-
 
 def program(name: str) -> str:
     """Return the path of a server program, or skip: CI installs both servers."""
-    found = shutil.which(name) or next((str(d / name) for d in reversed(PG_DIRS) if (d / name).exists()), None)
-    if found is None:
-        pytest.skip(f"needs {name}: apt-get install postgresql redis-server")
-    return found
+    try:
+        return postgres.program(name)
+    except postgres.NoServer as missing:
+        pytest.skip(str(missing))
 
 
 class Processes:
@@ -47,8 +43,6 @@ class Processes:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        # Not below pytest's folder, which is for us alone: PostgreSQL is somebody else where we are root.
-        self.folder_of_postgres = Path(tempfile.mkdtemp(prefix="lockring-tests-pg-"))
         self._all: list[subprocess.Popen[bytes]] = []
 
     def start(self, name: str, *command: str, **environ: str) -> subprocess.Popen[bytes]:
@@ -69,7 +63,6 @@ class Processes:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
-        shutil.rmtree(self.folder_of_postgres)
 
 
 @pytest.fixture(scope="module")
@@ -82,29 +75,24 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
 
 
 @pytest.fixture(scope="module")
-def environ(processes: Processes) -> dict[str, str]:
-    """Start both servers in folders of their own; return what tells the site about them."""
-    port = free_port()
-    initdb, postgres, redis = program("initdb"), program("postgres"), program("redis-server")
-    base = processes.folder_of_postgres
-    as_user: list[str] = []
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        user = pwd.getpwnam("postgres")
-        os.chown(base, user.pw_uid, -1)
-        # Not by `user=`: Python forks for that, and gRPC's threads do not outlive a fork.
-        as_user = [program("setpriv"), f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--"]
-    made = [*as_user, initdb, "-D", str(base / "data"), "-U", "lockring", "--auth=trust", "--no-sync"]
-    subprocess.run(made, check=True, capture_output=True, cwd="/")
-    options = ["-c", "listen_addresses=127.0.0.1", "-c", f"port={port}", "-c", f"unix_socket_directories={base}"]
-    processes.start("postgres", *as_user, postgres, "-D", str(base / "data"), *options)
+def journal() -> Iterator[str]:
+    """Start PostgreSQL; return its address."""
+    program("initdb")
+    with postgres.Postgres(free_port()) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="module")
+def environ(journal: str, processes: Processes) -> dict[str, str]:
+    """Start Redis as well; return what tells the site about both."""
+    port, redis = free_port(), program("redis-server")
     processes.start(
-        "redis", redis, "--port", str(port + 1), "--bind", "127.0.0.1", "--save", "", "--dir", str(processes.folder)
+        "redis", redis, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(processes.folder)
     )
-    wait_for(lambda: "ready to accept connections" in processes.log("postgres"), "PostgreSQL")
     wait_for(lambda: "eady to accept connections" in processes.log("redis"), "Redis")
     return {
-        "LOCKRING_DATABASE": f"postgresql://lockring@127.0.0.1:{port}/postgres",
-        "LOCKRING_REDIS": f"redis://127.0.0.1:{port + 1}/0",
+        "LOCKRING_DATABASE": journal,
+        "LOCKRING_REDIS": f"redis://127.0.0.1:{port}/0",
         "LOCKRING_DATA": str(processes.folder / "data"),
         "PYTHONUNBUFFERED": "1",
     }
