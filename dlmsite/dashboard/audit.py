@@ -21,7 +21,7 @@ from dlmsite.dashboard.openapi import Operation
 from dlmsite.dashboard.parameters import Text, Whole
 from dlmsite.dashboard.problems import Refusal, invalid
 from dlmsite.dashboard.shapes import ANYTHING, COUNT, TEXT, TIME_MS, WIDE, YES_NO, maybe, obj, ref, several, told
-from dlmsite.journal.models import LockEvent, Node
+from dlmsite.journal.models import LockEvent, Node, RingVersion
 from dlmsite.operations.models import OperatorAction
 from lockcore.core.events import EventKind
 
@@ -154,4 +154,12 @@ def nothing(asked: Filter, *, cut: bool) -> str:
         return f"The oldest event that is kept is of {first}; nothing older can be shown."
     if asked.from_ns is not None and asked.from_ns > ends[1].wall_ns:
         return f"The newest event is of {last}; nothing is newer."
-    return f"No event from {first} to {last} matches."
+    return _never_was(asked) or f"No event from {first} to {last} matches."
+
+
+def _never_was(asked: Filter) -> str:
+    if asked.view and not RingVersion.objects.filter(number=asked.view).exists():
+        return f"There was no view {asked.view}, as far as is recorded."
+    if asked.version and not RingVersion.objects.filter(version=asked.version).exists():
+        return f"There was no version {asked.version} of the ring, as far as is recorded."
+    return ""

@@ -67,7 +67,7 @@ def _of_names(asked: Filter) -> Iterator[Clause]:
 
 
 def _of_places(asked: Filter) -> Iterator[Clause]:
-    for name, number in (("view", asked.view), ("version", asked.version)):
+    for name, number in (("generation", asked.generation), ("view", asked.view), ("version", asked.version)):
         if number:
             yield Clause(f'"{name}" > 0 AND "{name}" = %s', (number,), leads=True)
     if asked.node:
@@ -77,8 +77,6 @@ def _of_places(asked: Filter) -> Iterator[Clause]:
 
 
 def _of_the_rest(asked: Filter) -> Iterator[Clause]:
-    if asked.generation:
-        yield Clause('"generation" = %s', (asked.generation,))
     if asked.from_ns is not None or asked.to_ns is not None:
         yield Clause('"wall_ns" BETWEEN %s AND %s', (asked.from_ns or 0, until_ns(asked)))
     if asked.text:

@@ -108,10 +108,19 @@ def changes(view: RingVersion, labels: Labels) -> list[str]:
 
 def moved(number: int) -> Json:
     """Return what moved in a view, by kind; `at_least`: it has more events than were looked at."""
-    first = LockEvent.objects.filter(view=number, view__gt=0).order_by("id").values_list("kind", flat=True)
-    kinds = list(first[:MOVED_ROWS_MAX])
-    counts = {str(kind): kinds.count(kind) for kind in MOVES if kind in kinds}
-    return {"kinds": counts, "total": sum(counts.values()), "at_least": len(kinds) == MOVED_ROWS_MAX}
+    rows = LockEvent.objects.filter(view=number, view__gt=0)
+    ends = rows.order_by("id").first(), rows.order_by("-id").first()
+    if ends[0] is None or ends[1] is None:
+        return {"kinds": {}, "total": 0, "at_least": False}
+    counts: dict[str, int] = {}
+    left = MOVED_ROWS_MAX
+    for kind in MOVES:  # one after the other, for the index has the kind first
+        some = LockEvent.objects.filter(kind=kind.value, id__range=(ends[0].pk, ends[1].pk))
+        views = list(some.order_by("id").values_list("view", flat=True)[:left])
+        if count := views.count(number):
+            counts[kind.value] = count
+        left -= len(views)
+    return {"kinds": counts, "total": sum(counts.values()), "at_least": left <= 0}
 
 
 def action_json(action: OperatorAction) -> Json:

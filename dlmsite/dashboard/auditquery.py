@@ -84,8 +84,9 @@ def page(
     newest = LockEvent.objects.order_by("-id").values_list("id", flat=True).first() or 0
     low = 1 if after is None else after + 1
     high = newest if before is None else min(before - 1, newest)
-    intervals = _intervals(asked, low, high)
-    search = _Search(clauses(asked), limit, down=down, deadline=clock() + BUDGET_S, clock=clock)
+    wanted = clauses(asked)
+    intervals = _intervals(asked, *_narrowed(wanted, low, high))
+    search = _Search(wanted, limit, down=down, deadline=clock() + BUDGET_S, clock=clock)
     for first, last in reversed(intervals) if down else intervals:
         if not search.look(first, last):
             break
@@ -97,6 +98,24 @@ def ends() -> tuple[LockEvent, LockEvent] | None:
     rows = LockEvent.objects.order_by("id")
     first, last = rows.first(), rows.last()
     return (first, last) if first and last else None
+
+
+def _narrowed(wanted: Sequence[Clause], low: int, high: int) -> Interval:
+    """Return the part of a range of ids in which each index has something: a view or a session was at one time only."""
+    leads = [clause for clause in wanted if clause.leads]
+    if len(leads) > 1:  # of a single one, its index is read anyway
+        for clause in leads:
+            if clause.ordered:
+                ends = [end for branch in clause.branches or (clause,) for end in _ends(branch, low, high)]
+                low, high = min(ends, default=1), max(ends, default=0)
+    return low, high
+
+
+def _ends(clause: Clause, low: int, high: int) -> list[int]:
+    """Return the first and the last id that an index has in a range; nothing where it has none."""
+    which = f"SELECT id FROM {TABLE} WHERE {clause.sql} AND id BETWEEN %s AND %s"  # noqa: S608 - Q3
+    ends = [_run(f"{which} ORDER BY id {order} LIMIT 1", [*clause.values, low, high]) for order in ("ASC", "DESC")]
+    return [number for rows in ends for (number,) in rows]
 
 
 def _intervals(asked: Filter, low: int, high: int) -> list[Interval]:

@@ -104,6 +104,11 @@ class LockEvent(models.Model):
             ),
             models.Index(fields=["view", "id"], name="journal_event_view", condition=models.Q(view__gt=0)),
             models.Index(fields=["version", "id"], name="journal_event_version", condition=models.Q(version__gt=0)),
+            models.Index(
+                fields=["generation", "id"],
+                name="journal_event_generation",
+                condition=models.Q(generation__gt=0),
+            ),
             HeadIndex(fields=["key"], name="journal_event_key_head"),
             HeadIndex(fields=["owner"], name="journal_event_owner_head"),
         )

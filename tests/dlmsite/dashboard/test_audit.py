@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from dlmsite.dashboard import auditquery
+from dlmsite.dashboard import auditlinks, auditquery
 from dlmsite.journal.models import LockEvent, RingVersion
 from dlmsite.journal.writer import JournalWriter
 from dlmsite.operations import requests
@@ -71,7 +71,9 @@ def test_a_time_that_nothing_can_match_is_explained(as_user: AsUser) -> None:
     told = client.get("/api/audit/?to=1999-01-01").json()
     assert (told["events"], told["says"][:36]) == ([], "The oldest event that is kept is of ")
     assert "nothing is newer" in client.get("/api/audit/?from=2200-01-01").json()["says"]
-    assert "matches" in client.get("/api/audit/?version=12345").json()["says"]
+    assert "matches" in client.get("/api/audit/?owner=nobody").json()["says"]
+    assert "no version 12345" in client.get("/api/audit/?version=12345").json()["says"]
+    assert "no view 12345" in client.get("/api/audit/?view=12345").json()["says"]
 
 
 def test_a_bound_that_was_reached_is_said_and_gone_on_from(as_user: AsUser, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,6 +146,15 @@ def test_an_event_leads_to_the_action_that_caused_its_view(as_user: AsUser) -> N
     (shown,) = client.get(f"/api/audit/event/?id={rows[3]}").json()["actions"]
     assert [(v["number"], v["how"]) for v in shown["views"]] == [(str(VIEW + 1), "recorded")]
     assert shown["views"][0]["moved"] == {"kinds": {"promoted": 2}, "total": 2, "at_least": False}
+
+
+def test_what_moved_is_counted_up_to_a_bound_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    moved = [Event(EventKind.PROMOTED, f"k{n}", generation=n + 1, seq=1, view=VIEW + n % 2) for n in range(6)]
+    record(*moved)
+    assert auditlinks.moved(VIEW) == {"kinds": {"promoted": 3}, "total": 3, "at_least": False}
+    monkeypatch.setattr(auditlinks, "MOVED_ROWS_MAX", 1)
+    assert auditlinks.moved(VIEW) == {"kinds": {"promoted": 1}, "total": 1, "at_least": True}
+    assert auditlinks.moved(VIEW + 9) == {"kinds": {}, "total": 0, "at_least": False}
 
 
 def test_a_view_soon_after_an_action_on_the_same_node_is_likely_its_doing(as_user: AsUser) -> None:

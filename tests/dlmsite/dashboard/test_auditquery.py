@@ -153,12 +153,22 @@ def test_a_budget_that_is_used_up_ends_the_page_and_the_next_goes_on(monkeypatch
     monkeypatch.setattr(auditquery, "CHUNK_MAX", 7)
     monkeypatch.setattr(auditquery, "ROWS_MAX", 7)
     rows = fill(200)
-    asked = Filter(text="killed", generation=2)
+    asked = Filter(text="killed")
     first = page(asked, 50)
     assert (first.cut, first.more, first.scanned) == (True, True, 7)
     assert first.through == rows[-7].pk
     assert [row.pk for row in walk_back(asked, 50)] == [row.pk for row in reversed(rows) if matches(row, asked)]
     assert [row.pk for row in walk_on(asked, 50)] == [row.pk for row in rows if matches(row, asked)]
+
+
+def test_only_the_time_of_a_view_is_looked_through_for_a_busy_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key may have a hundred thousand events, and the view a few of them."""
+    monkeypatch.setattr(auditquery, "PROBE_ROWS", 5)  # both have more: the key leads
+    writer = JournalWriter(lambda: BASE_NS)
+    told = [Event(EventKind.GRANTED, "a", generation=n, view=1 if 50 <= n < 60 else 2) for n in range(1, 201)]
+    writer.write([EventBatch("n", 1, tuple(NumberedEvent(n, BASE_NS + n, event) for n, event in enumerate(told, 1)))])
+    found = page(Filter(key="a", view=1), 100)
+    assert (len(found.rows), found.scanned, found.more) == (10, 10, False)
 
 
 def test_a_slow_database_ends_the_page_too(monkeypatch: pytest.MonkeyPatch) -> None:
