@@ -5,7 +5,7 @@ Real processes over real gRPC on loopback and free ports, real Chromium.
     failover, join, throughput    a cluster without a site: its master here, each node a process (cluster)
     idle, push                    `manage.py up` (site), watched from outside
     recorder                      `manage.py bench_recorder`
-    audit                         a long history, filled and asked (auditfill)
+    audit, moments                a long history (history, bulk), made once (filled, fill) and asked (ask, questions)
     page                          the page with a canned cluster of 64 nodes (canned, browser)
 
 Invariants
