@@ -130,11 +130,8 @@ def put(asked: Iterable[Question], *, warm: int, cold: int) -> None:
         say(f"most|{question.name}|{share(own, 0.95):.1f}|{question.limit_ms:g}|ms|{more}")
 
 
-async def export() -> None:
-    """Stream the oldest rows to nowhere; print how fast, and what memory that took."""
-    ends = auditquery.ends()
-    last = ends[1].pk if ends else 0
-    job = auditexport.Job(Filter(), 1, min(last, EXPORTED_ROWS))
+async def export(job: auditexport.Job) -> None:
+    """Stream a file to nowhere; print how fast, and what memory that took."""
     began, cpu, size, at_first = time.monotonic(), time.process_time(), 0, 0.0
     async for piece in auditexport.stream(job, auditexport.csv_writer(), {}):
         size += len(piece)
@@ -160,11 +157,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--only", default="", help="questions with this in their names")
     asked = parser.parse_args(arguments)
     if asked.what == "export":
-        asyncio.run(export())
+        ends = auditquery.ends()
+        asyncio.run(export(auditexport.Job(Filter(), 1, min(ends[1].pk if ends else 0, EXPORTED_ROWS))))
         return 0
     draw = questions.Draw()
     chosen = questions.audit(draw) if asked.what == "audit" else questions.moments(draw)
-    put([question for question in chosen if asked.only in question.name], warm=asked.warm, cold=asked.cold)
+    put([question for question in chosen if asked.only in f"{question.name}|"], warm=asked.warm, cold=asked.cold)
     return 0
 
 
