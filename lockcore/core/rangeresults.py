@@ -16,15 +16,18 @@ from lockcore.core.messages import (
     Code,
     HeldRange,
     How,
+    MoveRanges,
     RangeDenied,
     RangeLocked,
     Refused,
     Released,
     Result,
     SessionId,
+    SetRange,
 )
 
 if TYPE_CHECKING:
+    from lockcore.core.messages import RangeOperation
     from lockcore.core.rangefiles import RangeFile
     from lockcore.core.sessions import Session
     from lockcore.core.state import NodeState
@@ -75,3 +78,21 @@ def told_again(state: NodeState, file: RangeFile, session: Session, kept: RangeL
     owners = file.table.owners_of(session.ref.id, session.ref.incarnation)
     rows = [row for owner in owners for row in file.table.rows_of(owner)]
     return replace(kept, pieces=tuple(piece(state, row) for row in rows))
+
+
+def facts_text(operation: RangeOperation, result: rr.Result) -> str:
+    """Return what an operation did, for people."""
+    match result:
+        case rr.Locked(row) | rr.Acquired(row, _):
+            return f"{row.kind.value} {span_text(rr.Span(row.start, row.end))} by {row.owner.lock_owner}"
+        case rr.Migrated(moved, _, waiters) if isinstance(operation, MoveRanges):
+            return f"{len(moved)} pieces and {waiters} places from session {operation.old.id}"
+        case _:
+            owner = getattr(operation, "lock_owner", None) or "all owners"
+            kind = f"{operation.kind.value} " if isinstance(operation, SetRange) else ""
+            return f"{kind}{getattr(operation, 'start', 0)} length {getattr(operation, 'length', 0)} by {owner}"
+
+
+def span_text(span: rr.Span) -> str:
+    """Return a span for people."""
+    return f"{span.start} to the end" if span.end == rr.OFFSET_MAX else f"{span.start} to {span.end}"

@@ -40,7 +40,7 @@ from lockcore.core.messages import (
     SetRange,
 )
 from lockcore.core.rangefiles import id_of
-from lockcore.core.rangeresults import denied, piece, result_of, to_keep, told_again
+from lockcore.core.rangeresults import denied, facts_text, piece, result_of, span_text, to_keep, told_again
 from lockcore.core.ranges import RangeTable
 from lockcore.core.requests import Pending
 
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from lockcore.core.state import NodeState
 
 FULL_TEXT: Final = "this node has all the ranges or mutations it can hold; retry"
+OVER_TEXT: Final = "it was given up, or refused, before it came"
 DEADLOCK_TEXT: Final = "this wait would never end: whoever is in its way waits for this owner"
 _KINDS: Final = {
     rr.Locked: EventKind.RANGE_LOCKED,
@@ -76,7 +77,7 @@ def serve_range(state: NodeState, request: Request, operation: RangeOperation) -
     elif _full(state, session, file):
         state.refuse(request, Code.OVERLOADED, FULL_TEXT)
     elif isinstance(operation, SetRange) and session.gave_up(operation.key, operation.op_id):
-        state.answer(request, denied(state, rr.Denied(rr.Errno.EINTR, "it was given up before it came")))
+        state.answer(request, denied(state, rr.Denied(rr.Errno.EINTR, OVER_TEXT)))
     elif not _repeated(state, request, session, operation, file):
         _decide(state, request, session, operation, file or _create(state, operation.key))
 
@@ -244,7 +245,14 @@ def _answer_unchanged(
     if isinstance(step.result, rr.Waiting):
         state.desk.attach(file.key, asked[0], asked[1].ref, asked[2].op_id)
     else:
+        _refused(asked[1], file, asked[2].op_id, step.result)
         state.answer(asked[0], result)
+
+
+def _refused(session: Session | None, file: RangeFile, op_id: int, result: rr.Result) -> None:
+    """Let an attempt that comes late do nothing: its client has been told, and waits for it no more (Y2)."""
+    if session is not None and isinstance(result, rr.Denied):
+        session.give_up(file.name, op_id)
 
 
 def _expect(state: NodeState, file: RangeFile, request: Request | None, result: Result, *, fresh: bool = False) -> None:
@@ -255,6 +263,8 @@ def _push(state: NodeState, file: RangeFile, push: rr.Push) -> tuple[Request | N
     waiter = push.waiter
     ref = SessionId(waiter.owner.session, waiter.owner.incarnation)
     attached = state.desk.detach(file.key, ref, int(waiter.operation))
+    if attached is not None:
+        _refused(state.sessions.get(ref), file, int(waiter.operation), push.result)
     result = result_of(state, push.result)
     kept = FileAnswer(ref, int(waiter.operation), result) if isinstance(result, RangeLocked) else None
     return attached, kept, result
@@ -267,7 +277,7 @@ def _tell(state: NodeState, file: RangeFile, step: rr.Step, asked: Asked | None)
     if asked is not None and kind is not None:
         _, session, operation = asked
         peer = operation.old.id if isinstance(operation, MoveRanges) else ""
-        events.append(replace(_fact(state, file, kind, session, _text(operation, step.result)), peer=peer))
+        events.append(replace(_fact(state, file, kind, session, facts_text(operation, step.result)), peer=peer))
     for push in step.pushes:
         session_of = state.sessions.get(SessionId(push.waiter.owner.session, push.waiter.owner.incarnation))
         granted = isinstance(push.result, rr.Locked)
@@ -279,23 +289,6 @@ def _tell(state: NodeState, file: RangeFile, step: rr.Step, asked: Asked | None)
             events.append(_fact(state, file, pushed, session_of, text + why))
     for event in events:
         state.desk.expect(file.key, Pending(file.order, None, Released(), event))
-
-
-def _text(operation: Mutating, result: rr.Result) -> str:
-    match result:
-        case rr.Locked(row) | rr.Acquired(row, _):
-            return f"{row.kind.value} {span_text(rr.Span(row.start, row.end))} by {row.owner.lock_owner}"
-        case rr.Migrated(moved, _, waiters) if isinstance(operation, MoveRanges):
-            return f"{len(moved)} pieces and {waiters} places from session {operation.old.id}"
-        case _:
-            owner = getattr(operation, "lock_owner", None) or "all owners"
-            kind = f"{operation.kind.value} " if isinstance(operation, SetRange) else ""
-            return f"{kind}{getattr(operation, 'start', 0)} length {getattr(operation, 'length', 0)} by {owner}"
-
-
-def span_text(span: rr.Span) -> str:
-    """Return a span for people."""
-    return f"{span.start} to the end" if span.end == rr.OFFSET_MAX else f"{span.start} to {span.end}"
 
 
 def _fact(state: NodeState, file: RangeFile, kind: EventKind, session: Session, detail: str) -> Event:

@@ -113,7 +113,7 @@ def clean_up_at_once(patch: pytest.MonkeyPatch) -> None:
 
 
 def forget_who_gave_up(patch: pytest.MonkeyPatch) -> None:
-    """U5: the lock is granted to nobody."""
+    """U5, Y2: what comes late is carried out, for nobody."""
     patch.setattr(Session, "gave_up", lambda *_: False)
 
 

@@ -227,6 +227,12 @@ ROWS = (
     ),
     Row("Z2", ms.take_back_the_number_only, test_rangefiles.test_what_is_taken_back_leaves_the_file_as_it_was_before),
     Row("Y1", ms.answer_ranges_at_once, test_ranging.test_a_range_is_answered_when_the_backup_has_it),
+    Row(
+        "Y2",
+        ms.forget_who_gave_up,
+        test_queueing_faults.test_a_late_attempt_of_a_range_that_was_refused_takes_nothing,
+        (0,),
+    ),
     Row("Y2", ms.do_ranges_again, test_ranging.test_a_repeated_range_operation_is_answered_and_not_done_twice),
     Row("P4", ms.bring_everything_back, test_ranging.test_who_may_have_been_out_forgets_what_sessions_held),
     Row(

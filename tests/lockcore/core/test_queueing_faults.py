@@ -289,6 +289,23 @@ def test_a_late_attempt_of_an_unlock_that_changed_nothing_takes_nothing_away() -
     assert isinstance(bench.ask(FindConflict(key, opened(bench, "bob"), "u", Kind.READ, 0, 5)), RangeConflict)
 
 
+@pytest.mark.parametrize("wait_ms", [0, 500])
+def test_a_late_attempt_of_a_range_that_was_refused_takes_nothing(wait_ms: int) -> None:
+    """Y2: found by simulation (seed 5022687): it was granted later, and made a write lock of its owner a read lock."""
+    bench = Bench().settle()
+    key, ada, bob = bench.key("a:1"), opened(bench), opened(bench, "bob")
+    assert isinstance(bench.ask(SetRange(key, bob, 1, "t", Kind.WRITE, 0, 5)), RangeLocked)
+    wanted = SetRange(key, ada, 1, "t", Kind.READ, 0, 5, wait_ms=wait_ms)
+    call = bench.call(wanted, timeout_ms=5_000)
+    bench.take_in_all()
+    bench.live(600)
+    bench.take_in_all()
+    assert getattr(bench.answers[call], "error", None) is (Errno.ETIMEDOUT if wait_ms else Errno.EAGAIN)
+    assert isinstance(bench.ask(ClearRange(key, bob, 2, "t")), Released)
+    assert getattr(bench.ask(wanted), "error", None) is Errno.EINTR
+    assert isinstance(bench.ask(replace(wanted, op_id=2)), RangeLocked)
+
+
 def test_places_are_bounded_over_all_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """A session may wait a thousand times for each of its keys: that alone is no bound."""
     bench = Bench().settle()
