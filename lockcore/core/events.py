@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class EventKind(StrEnum):
@@ -50,12 +51,17 @@ class EventKind(StrEnum):
     OPERATOR = "operator"  # made by the site: somebody asked for something
 
 
+FORWARDED: Final = "forwarded by "
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """A fact. Empty strings and zeros mean "does not apply".
 
     `peer`: the address of the other node; of a migration, the session that
-    held it before.
+    held it before; of a grant, a release or a place in a queue, the node that
+    had it too when it was acknowledged. `detail` of a grant or a release that
+    another node had forwarded begins with FORWARDED and names that node.
     """
 
     kind: EventKind
@@ -70,6 +76,19 @@ class Event:
     ttl_ms: int = 0
     renewals: int = 0
     session: str = ""
+
+
+def witnessed(event: Event, peer: str, forwarder: str = "") -> Event:
+    """Return a fact with who has it too, and who had forwarded what led to it, where it says neither yet."""
+    peer = event.peer or peer
+    detail = event.detail or (FORWARDED + forwarder if forwarder else "")
+    if peer == event.peer and detail == event.detail:
+        return event
+    # Not `replace`, which takes three times as long: this is part of each grant and release.
+    return Event(
+        event.kind, event.key, event.owner, event.generation, event.seq, event.view, event.version, peer, detail,
+        event.ttl_ms, event.renewals, event.session,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,16 +212,16 @@ def _take_ack(state: NodeState, ack: PeerAck) -> None:
         if isinstance(item, Told):
             keeping.told(state, item, ack.sender.address)
         elif item.part is Part.REPLICA:
-            _replica_delivered(state, item)
+            _replica_delivered(state, item, ack.sender.address)
         else:
             _transfer_delivered(state, item, ack.sender.address)
     if link.due_ns() is not None:
         state.reach.hear(ack.sender, state.now.boot_ns, more=True)
 
 
-def _replica_delivered(state: NodeState, item: Delivered) -> None:
+def _replica_delivered(state: NodeState, item: Delivered, peer: str) -> None:
     if item.outcome is Outcome.ACCEPTED:
-        state.commit(item.key, item.order)
+        state.commit(item.key, item.order, witness=peer)
     else:
         text = "the backup knows a newer state of this lock; ask again"
         state.fail(item.key, item.order, Code.TIMEOUT, text)
@@ -231,7 +231,7 @@ def _transfer_delivered(state: NodeState, item: Delivered, peer: str) -> None:
     lease = state.item(item.key)
     if item.outcome is Outcome.ACCEPTED:
         _ask_heir(state, item, peer)
-        state.commit(item.key, item.order, moved_to=peer)
+        state.commit(item.key, item.order, moved_to=peer, witness=peer)
     else:
         state.fail(item.key, item.order, Code.MOVED, MOVED_TEXT, moved_to=peer)
     if lease is None or lease.order > item.order:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lockcore.core.alarms import Alarms
-from lockcore.core.events import Event, EventKind
+from lockcore.core.events import Event, EventKind, witnessed
 from lockcore.core.handover import Handover
 from lockcore.core.leases import Lease, LeaseTable
 from lockcore.core.limits import ALARM_MS_MAX, NS_PER_MS, NS_PER_S
@@ -346,11 +346,12 @@ class NodeState:
         alone = backup is None or self.config.durability == "async"
         return alone or (link is not None and not link.queued(key, Part.REPLICA))
 
-    def commit(self, key: str, order: tuple[int, int], moved_to: str = "") -> None:
-        """Acknowledge what the pair now has, oldest first (N2, E1)."""
+    def commit(self, key: str, order: tuple[int, int], moved_to: str = "", witness: str = "") -> None:
+        """Acknowledge what the pair now has, oldest first (N2, E1); `witness` is the other of the pair."""
         for pending in self.desk.settle(key, order):
             if pending.event is not None:
-                self.out.append(Emit(pending.event))
+                forwarder = pending.request.peer if pending.request is not None else None
+                self.out.append(Emit(witnessed(pending.event, witness, forwarder.address if forwarder else "")))
                 self.changed.add(key)
             if pending.request is not None:
                 self.answer(pending.request, with_moved_to(pending.result, moved_to))

@@ -299,9 +299,9 @@ def tell_facts_after_replies(patch: pytest.MonkeyPatch) -> None:
     """E1: a node that is killed in between has granted what nobody recorded."""
     commit = NodeState.commit
 
-    def late(self: NodeState, key: str, order: tuple[int, int], moved_to: str = "") -> None:
+    def late(self: NodeState, *rest: Any, **named: Any) -> None:
         start = len(self.out)
-        commit(self, key, order, moved_to)
+        commit(self, *rest, **named)
         self.out[start:] = self.out[start:][::-1]
 
     patch.setattr(NodeState, "commit", late)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from lockcore.core.events import EventKind
+from lockcore.core.events import FORWARDED, EventKind
 from lockcore.core.limits import NODE_LEASE_MS
 from lockcore.core.messages import (
     BatchStatus,
@@ -307,6 +307,14 @@ def test_a_forwarded_request_is_answered_to_who_forwarded_it() -> None:
     bench.take_in_all()
     replies = [e for e in bench.out if isinstance(e, SendPeer) and isinstance(e.message, ForwardReply)]
     assert [(e.address, e.message.forward_id) for e in replies if isinstance(e.message, ForwardReply)] == [("b:2", 7)]
+
+
+def test_the_fact_of_a_forwarded_grant_names_who_forwarded_it() -> None:
+    """The hop is part of what happened, and nothing else records it."""
+    bench = Bench().settle()
+    bench.hear(Forward(bench.peers["b:2"], 7, Lock(bench.key("a:1"), 5_000, "ada"), 5_000, may_park=True))
+    bench.take_in_all()
+    assert [f.detail for f in bench.facts() if f.kind is EventKind.GRANTED] == [f"{FORWARDED}b:2"]
 
 
 def test_a_request_is_asked_anew_when_the_node_it_was_forwarded_to_serves_no_longer() -> None:

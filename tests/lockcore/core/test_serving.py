@@ -222,6 +222,24 @@ def test_a_fact_is_emitted_directly_before_the_reply_it_belongs_to() -> None:
     assert granted(bench.answers[call])
 
 
+def test_a_fact_names_the_node_that_had_it_too_when_it_was_acknowledged() -> None:
+    """Without it nobody could draw afterwards where the copy was; who asks is told no sooner for it."""
+    bench = Bench().settle()
+    key = bench.key("a:1")
+    token = held(bench, key)
+    bench.unlock(key, token)
+    assert [(f.kind, f.peer) for f in bench.facts() if f.key == key] == [
+        (EventKind.GRANTED, "b:2"),
+        (EventKind.RELEASED, "b:2"),
+    ]
+
+
+def test_a_fact_of_a_node_that_is_alone_names_nobody() -> None:
+    bench = Bench(peers=()).settle()
+    granted(bench.acquire("k"))
+    assert [f.peer for f in bench.facts() if f.kind is EventKind.GRANTED] == [""]
+
+
 def test_a_grant_that_its_backup_never_confirmed_is_taken_back() -> None:
     """The client was told that nothing is promised: the key must not stay locked for its TTL.
 
