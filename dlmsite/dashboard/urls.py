@@ -13,6 +13,7 @@ from dlmsite.dashboard import (
     metrics,
     moment,
     series,
+    spacetimepage,
     timeline,
     views,
 )
@@ -41,6 +42,8 @@ urlpatterns: list[URLPattern] = [
     path("api/lock/", lock.life, name="lock-life"),
     path("api/lock/pair/", lock.pair, name="lock-pair"),
     path("api/moment/", moment.moment, name="moment"),
+    path("spacetime/", spacetimepage.page, name="spacetime"),
+    path("api/spacetime/", spacetimepage.diagram, name="spacetime-diagram"),
     path("api/timeline/", timeline.timeline, name="timeline"),
     path("api/compare/", compare.compare, name="compare"),
     path("api/nodes/", actions.add_node, name="add"),

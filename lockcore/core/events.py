@@ -52,6 +52,10 @@ class EventKind(StrEnum):
 
 
 FORWARDED: Final = "forwarded by "
+HANDED_OVER_TEXT: Final = "handed over"
+ENDED_TEXT: Final = "its session ended"
+LAPSED_TEXT: Final = "its session lapsed"
+"""Details that say why, and by which readers tell facts of one kind apart."""
 
 
 @dataclass(frozen=True, slots=True)

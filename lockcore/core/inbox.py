@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lockcore.core import keeping, queueing
-from lockcore.core.events import EventKind
+from lockcore.core.events import HANDED_OVER_TEXT, EventKind
 from lockcore.core.limits import NS_PER_MS, REQUEST_TIMEOUT_MS_MAX
 from lockcore.core.messages import (
     PROBE_LSN,
@@ -244,7 +244,7 @@ def _transfer_delivered(state: NodeState, item: Delivered, peer: str) -> None:
     elif lease.serving:
         state.stop_serving(lease)
         if lease.live(state.now.boot_ns):
-            state.emit(EventKind.DEMOTED, lease, peer, "handed over")
+            state.emit(EventKind.DEMOTED, lease, peer, HANDED_OVER_TEXT)
 
 
 def _ask_heir(state: NodeState, item: Delivered, peer: str) -> None:

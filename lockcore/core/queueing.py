@@ -22,7 +22,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from lockcore.core import ranging
-from lockcore.core.events import EventKind
+from lockcore.core.events import ENDED_TEXT, LAPSED_TEXT, EventKind
 from lockcore.core.keeping import (
     LOST_TEXT,
     UNHEARD_TEXT,
@@ -255,9 +255,7 @@ def advance(state: NodeState, key: str) -> None:
 
 def _dismiss(state: NodeState, lease: Lease, waiter: Waiter) -> None:
     alive = waiter.session.alive(state.now.boot_ns)
-    state.emit_for(
-        EventKind.UNQUEUED, lease, waiter.owner, waiter.session, "its time was up" if alive else "its session ended"
-    )
+    state.emit_for(EventKind.UNQUEUED, lease, waiter.owner, waiter.session, "its time was up" if alive else ENDED_TEXT)
     attached = state.desk.detach(lease.key, *waiter.id)
     if attached is not None and alive:
         refuse_held(state, attached, lease)
@@ -292,7 +290,9 @@ def _let_go(state: NodeState, lease: Lease) -> None:
     """Release a lock whose session is gone."""
     session = lease.session
     if session is not None and not lease.gone and not session.excludes(state.now.boot_ns):
-        _release(state, lease, None, EventKind.RELEASED if session.ended else EventKind.EXPIRED)
+        # Nobody asked for it: who reads the fact is to know it from an unlock.
+        kind, why = (EventKind.RELEASED, ENDED_TEXT) if session.ended else (EventKind.EXPIRED, LAPSED_TEXT)
+        _release(state, lease, None, kind, why)
 
 
 # --- migration --------------------------------------------------------------------------

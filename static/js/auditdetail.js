@@ -8,6 +8,7 @@ import { get } from "./api.js";
 import { isoLocal, linkTo } from "./auditmodel.js";
 import { make } from "./dom.js";
 import { age } from "./format.js";
+import { linkAround } from "./spacetimemodel.js";
 import { gettext, ngettext } from "./text.js";
 
 /**
@@ -115,5 +116,6 @@ function links(event) {
     ...(event.session === "" ? [] : [/** @type {[string, string]} */ ([gettext("All of this session"), linkTo({ session: event.session })])]),
     ...(event.view === "" ? [] : [/** @type {[string, string]} */ ([gettext("All of this view"), linkTo({ view: event.view })])]),
     [gettext("Five seconds around it"), linkTo({ from: around(-2_500), to: around(2_500) })],
+    [gettext("Who told whom then"), linkAround({ event: event.id, spanMs: 5_000 })],
   ];
 }

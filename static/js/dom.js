@@ -35,6 +35,22 @@ export function make(tag, attributes = {}, children = []) {
 }
 
 /**
+ * Make a part of a picture.
+ * @param {string} tag of SVG
+ * @param {Record<string, string>} attributes
+ * @param {string} [text]
+ * @param {string} [title] what is shown on pointing, and read aloud
+ * @returns {SVGElement}
+ */
+export function shape(tag, attributes, text, title) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  if (text !== undefined) element.textContent = text;
+  if (title !== undefined) element.append(shape("title", {}, title));
+  return /** @type {SVGElement} */ (element);
+}
+
+/**
  * Change text only when it differs, so that an unchanged page causes no layout.
  * @param {Element} element
  * @param {string} text

@@ -7,6 +7,7 @@
 import { byId, make, setText } from "./dom.js";
 import { clockMs, count } from "./format.js";
 import { compareEvents, tellInvariants } from "./invariantstext.js";
+import { linkAround, nsOfMs } from "./spacetimemodel.js";
 import { gettext } from "./text.js";
 
 /**
@@ -77,6 +78,9 @@ export class InvariantsPanel {
   #open({ rule, text, first, second }) {
     byId("violation-title", HTMLElement).textContent = gettext("Violation of {rule}", { rule });
     byId("violation-text", HTMLElement).textContent = text;
+    const then = byId("violation-then", HTMLAnchorElement);
+    then.href = linkAround({ at: nsOfMs(second.time_ms), event: second.id, key: second.key });
+    then.hidden = !(second.time_ms > 0);
     byId("violation-body", HTMLTableSectionElement).replaceChildren(...compareEvents(first, second).map((field) =>
       make("tr", { class: field.same ? undefined : "differs" }, [
         make("th", { scope: "row", text: field.same ? field.name : `${field.name} ≠` }),

@@ -7,10 +7,11 @@
 
 import { get, SignedOut } from "./api.js";
 import { isoLocal, linkTo } from "./auditmodel.js";
-import { byId, make, setText } from "./dom.js";
+import { byId, make, setText, shape } from "./dom.js";
 import { age, clock, clockMs, count, shorten } from "./format.js";
 import { listenPageKeys } from "./keys.js";
 import { behind, endOf, lay, ownerOf, servedBy } from "./lockmodel.js";
+import { linkAround } from "./spacetimemodel.js";
 import { gettext, ngettext } from "./text.js";
 
 const NOW_MS = 1_000;
@@ -18,7 +19,6 @@ const LIFE_EVERY = 5;
 const LANE_PX = 26;
 const WIDTH_PX_MIN = 560;
 const NAME_PX = 150;
-const SVG = "http://www.w3.org/2000/svg";
 
 /** @typedef {import("./lockmodel.js").Held} Held */
 
@@ -45,6 +45,7 @@ byId("older", HTMLButtonElement).addEventListener("click", () => void older());
 function open(wanted) {
   key = wanted;
   input.value = key;
+  byId("then", HTMLAnchorElement).href = linkAround({ key });
   asked += 1;
   ticks = 0;
   shown = [];
@@ -156,7 +157,7 @@ function row(held, newest) {
     make("td", { "data-label": gettext("See"), class: "links" }, [
       make("a", { href: linkTo({ key, generation: held.generation }), text: gettext("events") }),
       ...(held.view === "" ? [] : [make("a", { href: linkTo({ view: held.view }), title: gettext("view {view}", { view: held.view }), text: gettext("its view") })]),
-      ...(began === null ? [] : [make("a", { href: `/?at=${Math.floor(began)}000000`, text: gettext("the ring then") })]),
+      ...(began === null ? [] : [make("a", { href: `/?at=${Math.floor(began)}000000`, text: gettext("the ring then") }), make("a", { href: linkAround({ event: held.event, key }), text: gettext("who told whom") })]),
     ]),
   ]);
 }
@@ -181,19 +182,6 @@ function drawLanes(holds) {
   }, undefined, `${ownerOf(held)}, generation ${held.generation}, ${endOf(held, held === holds[0])}`)),
   shape("text", { x: String(NAME_PX), y: String(height - 4), class: "axis" }, clockMs(fromMs)),
   shape("text", { x: String(width), y: String(height - 4), class: "axis", "text-anchor": "end" }, clockMs(toMs)));
-}
-
-/** @param {string} tag @param {Record<string, string>} attributes @param {string} [text] @param {string} [title] @returns {SVGElement} */
-function shape(tag, attributes, text, title) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  if (text !== undefined) element.textContent = text;
-  if (title !== undefined) {
-    const said = document.createElementNS(SVG, "title");
-    said.textContent = title;
-    element.append(said);
-  }
-  return /** @type {SVGElement} */ (element);
 }
 
 open(key);

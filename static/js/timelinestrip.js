@@ -9,6 +9,7 @@
 import { scaleTime } from "d3-scale";
 import { gettext } from "./text.js";
 
+import { shape } from "./dom.js";
 import { dateTime, markText, msOf } from "./timelinemodel.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -88,11 +89,4 @@ function clockText(date, fallback) {
   if (date.getMilliseconds() !== 0) return fallback;
   const time = date.toLocaleTimeString("en-GB");
   return date.getHours() + date.getMinutes() + date.getSeconds() === 0 ? date.toLocaleDateString("en-GB", { day: "numeric", month: "short" }) : time.replace(/:00$/, "");
-}
-
-/** @param {string} tag @param {Record<string, string>} attributes @returns {SVGElement} */
-function shape(tag, attributes) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  return element;
 }
