@@ -114,6 +114,14 @@ def marks_between(from_ns: int, to_ns: int, known: Bounds | None) -> Json:
     }
 
 
+def by_time(rows: "QuerySet[Any]", field: str, from_ns: int, to_ns: int) -> "QuerySet[Any]":
+    """Return the rows of a range of time, newest first, where times rise with the ids."""
+    last = rows.order_by("-id").values_list("id", flat=True).first() or 0
+    times = rows.values_list("id", field)
+    low, high = (momentread.bisect(times, at_ns, 1, last) for at_ns in (from_ns - 1, to_ns))
+    return rows.filter(id__gte=low, id__lt=high).order_by("-id")
+
+
 def thin(marks: Iterable[Mark], from_ns: int, to_ns: int) -> list[Mark]:
     """Return marks in the order of time, those of one kind put together where there are too many."""
     ordered = sorted(marks, key=lambda mark: (mark.at_ns, KINDS.index(mark.kind), mark.number))
@@ -194,7 +202,7 @@ def _fault(row: tuple[Any, ...], labels: Mapping[str, str]) -> Mark:
 
 
 def _actions(from_ns: int, to_ns: int) -> list[Mark]:
-    rows = _by_time(OperatorAction.objects.all(), "requested_at_ns", from_ns, to_ns)
+    rows = by_time(OperatorAction.objects.all(), "requested_at_ns", from_ns, to_ns)
     fields = ("id", "requested_at_ns", "who", "what", "target", "state")
     return [
         Mark(
@@ -208,21 +216,13 @@ def _actions(from_ns: int, to_ns: int) -> list[Mark]:
 
 
 def _violations(from_ns: int, to_ns: int) -> list[Mark]:
-    rows = _by_time(Violation.objects.all(), "found_at_ns", from_ns, to_ns)
+    rows = by_time(Violation.objects.all(), "found_at_ns", from_ns, to_ns)
     return [
         Mark(at_ns, "violation", f"{rule}: {text}", number, event=second or 0)
         for number, at_ns, rule, text, second in rows.values_list("id", "found_at_ns", "rule", "text", "second_id")[
             :SCANNED_MAX
         ]
     ]
-
-
-def _by_time(rows: "QuerySet[Any]", field: str, from_ns: int, to_ns: int) -> "QuerySet[Any]":
-    """Return the rows of a range of time, newest first, where times rise with the ids."""
-    last = rows.order_by("-id").values_list("id", flat=True).first() or 0
-    times = rows.values_list("id", field)
-    low, high = (momentread.bisect(times, at_ns, 1, last) for at_ns in (from_ns - 1, to_ns))
-    return rows.filter(id__gte=low, id__lt=high).order_by("-id")
 
 
 def _tell_views(marks: Sequence[Mark]) -> Iterator[Mark]:

@@ -58,9 +58,17 @@ class Sights:
 def seen_at(at_ns: int) -> tuple[int, list[Mapping[str, Any]]] | None:
     """Return when the nodes were last looked at by then, and what was seen (fields of Node); None if never."""
     row = NodesSeen.objects.filter(at_ns__lte=at_ns).order_by("-at_ns").first()
-    if row is None:
-        return None
-    return row.at_ns, [dict(zip(_COLUMNS, values, strict=True)) for values in unsqueeze(bytes(row.blob))]
+    return None if row is None else (row.at_ns, _nodes_of(row))
+
+
+def seen_between(from_ns: int, to_ns: int, limit: int) -> list[tuple[int, list[Mapping[str, Any]]]]:
+    """Return the first looks at the nodes from one time to another: when, and what was seen."""
+    rows = NodesSeen.objects.filter(at_ns__range=(from_ns, to_ns)).order_by("at_ns")[:limit]
+    return [(row.at_ns, _nodes_of(row)) for row in rows]
+
+
+def _nodes_of(row: NodesSeen) -> list[Mapping[str, Any]]:
+    return [dict(zip(_COLUMNS, values, strict=True)) for values in unsqueeze(bytes(row.blob))]
 
 
 def prune(before_ns: int, limit: int) -> int:

@@ -3,7 +3,7 @@
  */
 
 import { get } from "./api.js";
-import { exportPath } from "./auditmodel.js";
+import { exportPath, incidentPath } from "./auditmodel.js";
 import { byId, make, setText } from "./dom.js";
 import { percent } from "./format.js";
 import { gettext, ngettext } from "./text.js";
@@ -17,6 +17,14 @@ export class AuditExport {
     this.progress = byId("export-progress", HTMLProgressElement);
     this.text = byId("export-text", HTMLElement);
     this.job = "";
+    const incident = byId("incident", HTMLAnchorElement);
+    const incidentText = byId("incident-text", HTMLElement);
+    byId("export", HTMLDetailsElement).addEventListener("toggle", () => {
+      const path = incidentPath(filter());
+      if (path === "") incident.removeAttribute("href");
+      else incident.href = path;
+      setText(incidentText, path === "" ? "Of an interval, as a page that replays without a server: choose From and To, and Show." : "Everything of this interval, whatever else is filtered, as a page that replays without a server; 20,000 events at most.");
+    });
     byId("export", HTMLDetailsElement).addEventListener("click", (event) => {
       const format = event.target instanceof HTMLButtonElement ? event.target.dataset["format"] : undefined;
       if (format !== undefined) void this.#begin(filter(), format);

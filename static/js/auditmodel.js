@@ -77,6 +77,16 @@ export function exportPath(filter, format, job) {
   return `/api/audit/export/?${new URLSearchParams([["format", format], ["job", job], ...filter])}`;
 }
 
+/**
+ * @param {ReadonlyMap<string, string>} filter
+ * @returns {string} the API's address of an incident file of the filter's time range; "" if that is open at an end
+ */
+export function incidentPath(filter) {
+  const from = filter.get("from") ?? "";
+  const to = filter.get("to") ?? "";
+  return from === "" || to === "" ? "" : `/api/incident/?${new URLSearchParams({ from, to })}`;
+}
+
 /** @param {Record<string, string>} fields @returns {string} the page's own address for a filter */
 export function linkTo(fields) {
   return `/audit/?${new URLSearchParams(Object.entries(fields))}`;

@@ -240,6 +240,7 @@ export class Travel {
     this.playButton.disabled = line.live;
     setText(this.playButton, this.playing ? gettext("Pause") : gettext("Play"));
     this.playButton.setAttribute("aria-pressed", String(this.playing));
+    byId("timeline-file", HTMLAnchorElement).href = `/api/incident/?${new URLSearchParams({ from: nsText(line.fromMs), to: nsText(line.toMs) })}`;
     this.compareButton.disabled = line.live;
     setText(this.compareButton, line.withNs === null ? gettext("Compare from here") : gettext("Stop comparing"));
     this.compareButton.setAttribute("aria-pressed", String(line.withNs !== null));

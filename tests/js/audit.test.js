@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  DEFAULT_COLUMNS, exportPath, Found, linkTo, localTime, pagePath, ROWS_MAX, searchOf, stateOf, universalTime,
+  DEFAULT_COLUMNS, exportPath, Found, incidentPath, linkTo, localTime, pagePath, ROWS_MAX, searchOf, stateOf, universalTime,
 } from "../../static/js/auditmodel.js";
 import { event } from "./helpers.js";
 
@@ -68,4 +68,9 @@ test("rows are bounded, and what falls off is where the next page begins", () =>
   found.add(page({ events: Array.from({ length: ROWS_MAX }, (_, i) => event({ id: String(ROWS_MAX + 1 - i) })) }));
   assert.equal(found.events.length, ROWS_MAX);
   assert.equal(found.nextBefore, "2");
+});
+
+test("an incident file is of a time range that is closed, whatever else is filtered", () => {
+  assert.equal(incidentPath(new Map([["from", "2026-11-21T14:00:00Z"], ["key", "k"]])), "");
+  assert.equal(incidentPath(new Map([["from", "1"], ["to", "2"], ["key", "k"]])), "/api/incident/?from=1&to=2");
 });
