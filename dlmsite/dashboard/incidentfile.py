@@ -18,7 +18,6 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Iterator
-from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -109,7 +108,6 @@ def policy(script: str, style: str) -> str:
     )
 
 
-@cache
 def script() -> str:
     """Return what replays the file: the page's own modules as one script."""
     return bundle(ENTRY, _read)
@@ -132,18 +130,13 @@ def _next(some: Iterator[bytes]) -> bytes:
     return next(some, b"")
 
 
-@cache
-def _styles() -> str:
-    return "\n".join(_static(name) for name in STYLES)
-
-
 def _shell(begins: str, ends: str) -> tuple[bytes, bytes]:
     """Return what comes before and after the data."""
-    known = {"policy": policy(script(), _styles()), "begins": begins, "ends": ends}
-    page = render_to_string("dashboard/incident.html", known)
-    text = page.replace("<!-- style -->", f"<style>{_styles()}</style>")
+    code, style = script(), "\n".join(map(_static, STYLES))  # read once: hashes are of what is there
+    page = render_to_string("dashboard/incident.html", {"policy": policy(code, style), "begins": begins, "ends": ends})
+    text = page.replace("<!-- style -->", f"<style>{style}</style>")
     before, after = text.split(DATA_GOES_HERE)
-    return before.encode(), after.replace(SCRIPT_GOES_HERE, f"<script>{script()}</script>").encode()
+    return before.encode(), after.replace(SCRIPT_GOES_HERE, f"<script>{code}</script>").encode()
 
 
 def _hash(text: str) -> str:

@@ -270,8 +270,8 @@ def _lanes(
     lanes += [Lane(SITE, SITE, "operators")] if SITE in sources else []
     owners = {CLIENT + row.session: row.owner for row in rows if row.session and row.owner}
     lanes += [Lane(end, "client", _client(end, owners.get(end, ""))) for end in clients if end in shown]
-    if len(clients) > len(shown):
-        lanes.append(Lane(OTHERS, "clients", f"{len(clients) - len(shown):,} other clients"))
+    if others := len(clients) - len(shown):
+        lanes.append(Lane(OTHERS, "clients", "another client" if others == 1 else f"{others:,} other clients"))
     return tuple(lanes)
 
 

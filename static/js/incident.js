@@ -1,8 +1,6 @@
 /**
  * Replays an incident file: slider, play, keys, ring and tables. Runs inside the file, without a server.
  *
- *   [ ] previous and next event | P play | Home End the ends
- *
  * Invariants
  *   R1  A file without its end says that it is cut off, and is not replayed.
  *   R2  Nothing is fetched: all there is stands in the file.
@@ -13,10 +11,12 @@ import { byId, make, oncePerFrame, setText, shape } from "./dom.js";
 import { count, plural } from "./format.js";
 import { Incident, tellChain, utc } from "./incidentmodel.js";
 import { Tables } from "./incidenttables.js";
+import { listenKeys, listenPageKeys } from "./keys.js";
 import { nodeColor } from "./palette.js";
 import { HashRing } from "./ring.js";
 import { diffRings } from "./ringdiff.js";
 import { RingView } from "./ringview.js";
+import { gettext } from "./text.js";
 
 const SLIDER_STEPS = 1_000;
 const DARK = matchMedia("(prefers-color-scheme: dark)");
@@ -94,16 +94,15 @@ function replay(incident) {
   playButton.addEventListener("click", play);
   byId("previous", HTMLButtonElement).addEventListener("click", () => step(incident.previous(now)));
   byId("next", HTMLButtonElement).addEventListener("click", () => step(incident.next(now)));
-  /** @type {Record<string, () => void>} */
-  const keys = { "[": () => step(incident.previous(now)), "]": () => step(incident.next(now)), p: play, P: play, Home: () => step(incident.fromNs), End: () => step(incident.toNs) };
-  document.addEventListener("keydown", (event) => {
-    const { target } = event;
-    const typing = target instanceof HTMLElement && (target.tagName === "SELECT" || (target instanceof HTMLInputElement && target.type !== "range"));
-    const act = event.altKey || event.ctrlKey || event.metaKey || typing ? undefined : keys[event.key];
-    if (act === undefined) return;
-    event.preventDefault();
-    act();
-  });
+  const keys = [
+    { keys: ["["], does: gettext("previous event"), act: () => step(incident.previous(now)) },
+    { keys: ["]"], does: gettext("next event"), act: () => step(incident.next(now)) },
+    { keys: ["p"], does: gettext("play, or pause"), act: play },
+    { keys: ["Home"], does: gettext("the interval's beginning"), act: () => step(incident.fromNs) },
+    { keys: ["End"], does: gettext("the interval's end"), act: () => step(incident.toNs) },
+  ];
+  listenPageKeys(keys);
+  listenKeys(gettext("On the slider"), slider, keys);
   DARK.addEventListener("change", () => {
     view?.restyle();
     redraw();

@@ -1,8 +1,6 @@
 /**
  * The page of the space-time diagram: form, address, picture, keys and live stream.
  *
- *   [ ] previous and next event | + - shorter and longer stretch | { } or Page keys earlier and later | L live | F filter
- *
  * The socket is a hint that there is something new; the diagram comes from the API.
  * Elsewhere: addresses and places (spacetimemodel.js), picture (spacetimedraw.js), table (spacetimetable.js).
  */
@@ -11,11 +9,13 @@ import { get, SignedOut } from "./api.js";
 import { isoLocal, localTime } from "./auditmodel.js";
 import { byId, make, oncePerFrame, setText } from "./dom.js";
 import { plural } from "./format.js";
+import { listenKeys, listenPageKeys } from "./keys.js";
 import { nodeColor } from "./palette.js";
 import { LiveSocket } from "./socket.js";
 import { draw } from "./spacetimedraw.js";
 import { apiPath, Diagram, FIELDS, GROUPS, isLive, limitsOf, nsOfMs, searchOf, SPAN_MS_MAX, SPAN_MS_MIN, stateOf } from "./spacetimemodel.js";
 import { DiagramTable, describe } from "./spacetimetable.js";
+import { gettext } from "./text.js";
 import { compareWide, wide } from "./wide.js";
 
 const FOLLOW_EVERY_MS = 1_000;
@@ -57,6 +57,9 @@ const socket = new LiveSocket({
 const redraw = oncePerFrame(() => {
   if (diagram === null) return;
   size = draw(svg, diagram, { groups: state.groups, picked: state.event, colorOf: (lane) => colorOf(lane.id) });
+  // Clients come and go while it is live: what is below stays where it is.
+  if (isLive(state)) stage.style.minHeight = `${Math.max(size.height, Number.parseFloat(stage.style.minHeight) || 0)}px`;
+  else stage.style.minHeight = "";
 });
 
 /** @param {import("./contract.js").Message} message */
@@ -114,8 +117,6 @@ function tell() {
   const found = diagram.points.length === 0 ? body.says || "No event here." : `${plural(diagram.points.length, "event")}, ${plural(arrows, "message")}`;
   setText(status, `${found} · ${where}`);
   byId("limits", HTMLElement).replaceChildren(...limitsOf(body).map((text) => make("p", { text })));
-  setText(live, isLive(state) ? "Pause" : "Live");
-  live.setAttribute("aria-pressed", String(isLive(state)));
   const point = diagram.point(state.event);
   about.replaceChildren(...(point === null ? [make("p", { class: "quiet", text: "Choose an event: point at it, or press ] for the next one." })] : describe(point, diagram)));
   table.show(diagram, state.event);
@@ -123,6 +124,8 @@ function tell() {
 }
 
 function showForm() {
+  setText(live, isLive(state) ? "Pause" : "Live");
+  live.setAttribute("aria-pressed", String(isLive(state)));
   for (const [name, field] of fields) if (document.activeElement !== field) field.value = state.filter.get(name) ?? "";
   if (document.activeElement !== at) at.value = isLive(state) || diagram === null ? "" : localTime(diagram.body.at_ns);
   if (![...span.options].some((option) => option.value === String(state.spanMs))) span.append(make("option", { value: String(state.spanMs), text: spanText(state.spanMs) }));
@@ -232,22 +235,22 @@ stage.addEventListener("click", (event) => {
   const point = diagram.nearest(event.clientX - box.left - size.left, event.clientY - box.top, size, REACH_PX);
   if (point !== null) pick(point.event.id);
 });
-/** @type {Record<string, () => void>} */
-const keys = {
-  "[": () => step(-1), "]": () => step(1), "+": () => zoom(1 / ZOOM), "=": () => zoom(1 / ZOOM), "-": () => zoom(ZOOM),
-  "{": () => shift(-0.5), "}": () => shift(0.5), l: () => toggleLive(), L: () => toggleLive(), f: () => fields.get("key")?.focus(), F: () => fields.get("key")?.focus(),
-};
-/** @type {Record<string, () => void>} */
-const onStage = { ArrowLeft: () => step(-1), ArrowRight: () => step(1), PageUp: () => shift(-0.5), PageDown: () => shift(0.5) };
-document.addEventListener("keydown", (event) => {
-  if (event.altKey || event.ctrlKey || event.metaKey || event.defaultPrevented) return;
-  const { target } = event;
-  if (target instanceof HTMLElement && ["INPUT", "SELECT", "TEXTAREA"].includes(target.tagName)) return;
-  const act = keys[event.key] ?? (target === stage ? onStage[event.key] : undefined);
-  if (act === undefined) return;
-  event.preventDefault();
-  act();
-});
+listenPageKeys([
+  { keys: ["["], does: gettext("previous event"), act: () => step(-1) },
+  { keys: ["]"], does: gettext("next event"), act: () => step(1) },
+  { keys: ["+", "="], does: gettext("shorter stretch"), act: () => zoom(1 / ZOOM) },
+  { keys: ["-"], does: gettext("longer stretch"), act: () => zoom(ZOOM) },
+  { keys: ["{"], does: gettext("half a stretch earlier"), act: () => shift(-0.5) },
+  { keys: ["}"], does: gettext("half a stretch later"), act: () => shift(0.5) },
+  { keys: ["l"], does: gettext("live, or pause"), act: toggleLive },
+  { keys: ["f", "/"], does: gettext("to the filter"), act: () => fields.get("key")?.focus() },
+]);
+listenKeys(gettext("On the picture"), stage, [
+  { keys: ["ArrowLeft"], does: gettext("previous event"), act: () => step(-1) },
+  { keys: ["ArrowRight"], does: gettext("next event"), act: () => step(1) },
+  { keys: ["PageUp"], does: gettext("half a stretch earlier"), act: () => shift(-0.5) },
+  { keys: ["PageDown"], does: gettext("half a stretch later"), act: () => shift(0.5) },
+]);
 addEventListener("popstate", () => {
   state = stateOf(location.search);
   void load();

@@ -40,6 +40,7 @@ PAGES = {
     "history": ("/audit/", "#body tr"),
     "lock": ("/lock/?key=workload%2Fshared", "#life-body tr"),
     "charts": ("/charts/", ".is-built .chart svg"),
+    "space and time": ("/spacetime/", "svg[data-points]"),
     "nothing": ("/no/such/page/", "h1"),
     "login": ("/login/", "h1"),
     "dead link": ("/login/never-was/", "h1"),
