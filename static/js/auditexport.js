@@ -23,7 +23,7 @@ export class AuditExport {
       const path = incidentPath(filter());
       if (path === "") incident.removeAttribute("href");
       else incident.href = path;
-      setText(incidentText, path === "" ? "Of an interval, as a page that replays without a server: choose From and To, and Show." : "Everything of this interval, whatever else is filtered, as a page that replays without a server; 20,000 events at most.");
+      setText(incidentText, path === "" ? gettext("Of an interval, as a page that replays without a server: choose From and To, and Show.") : gettext("Everything of this interval, whatever else is filtered, as a page that replays without a server; 20,000 events at most."));
     });
     byId("export", HTMLDetailsElement).addEventListener("click", (event) => {
       const format = event.target instanceof HTMLButtonElement ? event.target.dataset["format"] : undefined;

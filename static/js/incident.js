@@ -8,7 +8,7 @@
  */
 
 import { byId, make, oncePerFrame, setText, shape } from "./dom.js";
-import { count, plural } from "./format.js";
+import { count } from "./format.js";
 import { Incident, tellChain, utc } from "./incidentmodel.js";
 import { Tables } from "./incidenttables.js";
 import { listenKeys, listenPageKeys } from "./keys.js";
@@ -16,7 +16,7 @@ import { nodeColor } from "./palette.js";
 import { HashRing } from "./ring.js";
 import { diffRings } from "./ringdiff.js";
 import { RingView } from "./ringview.js";
-import { gettext } from "./text.js";
+import { gettext, ngettext } from "./text.js";
 
 const SLIDER_STEPS = 1_000;
 const DARK = matchMedia("(prefers-color-scheme: dark)");
@@ -61,7 +61,7 @@ function replay(incident) {
     setText(byId("now", HTMLElement), `${text} UTC`);
     slider.setAttribute("aria-valuetext", text);
     setText(byId("held", HTMLElement), count(cluster.locks.size));
-    setText(byId("told", HTMLElement), `${count(incident.countAt(now))} of ${plural(incident.events.length, "event")} so far`);
+    setText(byId("told", HTMLElement), gettext("{done} of {all} events so far", { done: count(incident.countAt(now)), all: count(incident.events.length) }));
     byId("previous", HTMLButtonElement).disabled = incident.previous(now) === null;
     byId("next", HTMLButtonElement).disabled = incident.next(now) === null;
     drawStrip(strip, incident, now);
@@ -70,7 +70,7 @@ function replay(incident) {
 
   function play() {
     playing = !playing && now < incident.toNs;
-    setText(playButton, playing ? "Pause" : "Play");
+    setText(playButton, playing ? gettext("Pause") : gettext("Play"));
     playButton.setAttribute("aria-pressed", String(playing));
     if (!playing) return;
     let beforeMs = performance.now();
@@ -110,7 +110,7 @@ function replay(incident) {
   byId("replay", HTMLElement).hidden = false;
   tellFile(incident);
   go(incident.fromNs);
-  setText(byId("ends", HTMLElement), `${utc(incident.toNs)} UTC${end.cut ? ", where it was cut" : ""}`);
+  setText(byId("ends", HTMLElement), end.cut ? gettext("{time} UTC, where it was cut", { time: utc(incident.toNs) }) : `${utc(incident.toNs)} UTC`);
   setText(byId("begins", HTMLElement), utc(incident.fromNs));
 }
 
@@ -140,12 +140,12 @@ function tellFile({ head, end }) {
   const chain = tellChain(end.chain);
   const pill = byId("chain-pill", HTMLElement);
   pill.dataset["tone"] = chain.tone;
-  setText(pill, chain.tone === "ok" ? "rows verified" : chain.tone === "bad" ? "rows NOT whole" : "rows not verified");
+  setText(pill, chain.tone === "ok" ? gettext("rows verified") : chain.tone === "bad" ? gettext("rows NOT whole") : gettext("rows not verified"));
   setText(byId("chain", HTMLElement), chain.text);
-  setText(byId("head", HTMLElement), end.chain.head === "" ? "" : `head of the chain when made: ${end.chain.head}`);
-  setText(byId("made", HTMLElement), `made ${utc(BigInt(head.made_ns))} UTC by ${head.made_by}`);
+  setText(byId("head", HTMLElement), end.chain.head === "" ? "" : gettext("head of the chain when made: {head}", { head: end.chain.head }));
+  setText(byId("made", HTMLElement), gettext("made {time} UTC by {who}", { time: utc(BigInt(head.made_ns)), who: head.made_by }));
   const lacks = [...end.says, ...head.start.moment.doubts];
-  if (head.start.moment.missing > 0) lacks.push(`${plural(head.start.moment.missing, "fact")} that should be in the first picture never arrived.`);
+  if (head.start.moment.missing > 0) lacks.push(ngettext("{count} fact that should be in the first picture never arrived.", "{count} facts that should be in the first picture never arrived.", head.start.moment.missing));
   byId("says", HTMLElement).replaceChildren(...lacks.map((text) => make("p", { text })));
 }
 

@@ -12,6 +12,7 @@
 
 import { HeldLocks } from "./locks.js";
 import { HashRing } from "./ring.js";
+import { gettext, ngettext } from "./text.js";
 import { wide } from "./wide.js";
 
 export const VALID_MS = 70_000;
@@ -177,11 +178,11 @@ function marksOf({ events, end, head }) {
   const name = (/** @type {string} */ address) => head.labels[address] ?? address;
   /** @type {Mark[]} */
   const marks = [
-    ...end.views.map((view) => ({ ns: wide(view.at_ns), kind: /** @type {const} */ ("view"), text: `view ${view.number}: ${view.changes.join(", ") || "published"}` })),
+    ...end.views.map((view) => ({ ns: wide(view.at_ns), kind: /** @type {const} */ ("view"), text: `${gettext("view {view}", { view: view.number })}: ${view.changes.join(", ")}` })),
     ...end.actions.map((action) => ({ ns: nsOf(action.requested_ms), kind: /** @type {const} */ ("action"), text: `${action.who}: ${action.what} ${action.target} (${action.state})` })),
     ...end.violations.map((violation) => ({ ns: nsOf(Math.max(violation.first.time_ms, violation.second.time_ms)), kind: /** @type {const} */ ("violation"), text: `${violation.rule}: ${violation.text}` })),
     ...events.filter(({ event }) => ["died", "fenced", "gap"].includes(event.kind)).map(({ event, ns }) => (
-      { ns, kind: /** @type {const} */ ("fault"), text: `${event.kind === "died" ? `${name(event.peer)} died` : `${event.label} ${event.kind}`}${event.detail === "" ? "" : `: ${event.detail}`}` }
+      { ns, kind: /** @type {const} */ ("fault"), text: `${event.kind === "died" ? gettext("{node} died", { node: name(event.peer) }) : `${event.label} ${event.kind}`}${event.detail === "" ? "" : `: ${event.detail}`}` }
     )),
   ];
   return marks.sort((a, b) => (a.ns < b.ns ? -1 : a.ns > b.ns ? 1 : 0));
@@ -199,8 +200,10 @@ export function utc(ns) {
 
 /** @param {End["chain"]} chain @returns {{tone: "ok" | "bad" | "unknown", text: string}} whether the rows are what was recorded */
 export function tellChain(chain) {
-  if (chain.breaks > 0) return { tone: "bad", text: `Not whole: ${chain.breaks} of the rows in between are not what was recorded. ${chain.found.join(" · ")}` };
-  if (chain.checked === 0) return { tone: "unknown", text: chain.head === "" ? "Nothing is sealed, so nothing can be said." : "No row of the interval was checked." };
-  const left = [chain.older > 0 ? `${chain.older} older than the chain` : "", chain.unchecked > 0 ? `${chain.unchecked} not looked at` : ""].filter(Boolean);
-  return { tone: left.length === 0 ? "ok" : "unknown", text: `${chain.checked} rows checked when this file was made, each sealed upon the one before${left.length === 0 ? "" : `; ${left.join(", ")}`}.` };
+  if (chain.breaks > 0) return { tone: "bad", text: gettext("Not whole: {count} of the rows in between are not what was recorded. {found}", { count: chain.breaks, found: chain.found.join(" · ") }) };
+  if (chain.checked === 0) return { tone: "unknown", text: chain.head === "" ? gettext("Nothing is sealed, so nothing can be said.") : gettext("No row of the interval was checked.") };
+  const told = [ngettext("{count} row was checked when this file was made: it is sealed upon the one before.", "{count} rows were checked when this file was made, each sealed upon the one before.", chain.checked)];
+  if (chain.older > 0) told.push(ngettext("{count} is older than the chain.", "{count} are older than the chain.", chain.older));
+  if (chain.unchecked > 0) told.push(ngettext("{count} was not looked at.", "{count} were not looked at.", chain.unchecked));
+  return { tone: told.length === 1 ? "ok" : "unknown", text: told.join(" ") };
 }

@@ -7,6 +7,7 @@ import { age, count, percent, shorten } from "./format.js";
 import { nsOf, utc } from "./incidentmodel.js";
 import { TONES } from "./kinds.js";
 import { PAGE_ROWS, pageOf } from "./paging.js";
+import { gettext } from "./text.js";
 import { wide } from "./wide.js";
 
 const TONE_OF = new Map([["up", "ok"], ["down", "bad"], ["killed", "bad"], ["fenced", "bad"], ["unknown", "unknown"]]);
@@ -59,11 +60,11 @@ export class Tables {
   /** @param {Told} told @param {number} at @param {number} done how many have happened */
   #event({ event, ns }, at, done) {
     return make("tr", { class: at === done - 1 ? "current" : at >= done ? "future" : undefined, "aria-current": at === done - 1 ? "true" : undefined, "data-event": event.id }, [
-      make("td", { class: "when", "data-label": "Time" }, [this.#jump(ns)]),
-      cell("Node", [swatch(event.label, this.parts.colorOf(event.node), { title: event.node })]),
-      make("td", { class: "kind", "data-label": "Event", "data-tone": TONES.get(event.kind) ?? "", text: event.kind }),
-      cell("Lock", [short(event.key, "mono")]), cell("Owner", [short(event.owner)]),
-      make("td", { class: "num", "data-label": "Fencing token", text: event.generation }), cell("Detail", [short(event.detail)]),
+      make("td", { class: "when", "data-label": gettext("Time") }, [this.#jump(ns)]),
+      cell(gettext("Node"), [swatch(event.label, this.parts.colorOf(event.node), { title: event.node })]),
+      make("td", { class: "kind", "data-label": gettext("Event"), "data-tone": TONES.get(event.kind) ?? "", text: event.kind }),
+      cell(gettext("Lock"), [short(event.key, "mono")]), cell(gettext("Owner"), [short(event.owner)]),
+      make("td", { class: "num", "data-label": gettext("Fencing token"), text: event.generation }), cell(gettext("Detail"), [short(event.detail)]),
     ]);
   }
 
@@ -73,10 +74,10 @@ export class Tables {
     const held = [...this.incident.locksAt(this.now).values()].filter((lock) => lock.key.toLowerCase().includes(text) || lock.owner.toLowerCase().includes(text));
     held.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
     const shown = pageOf(held, wanted);
-    const node = (/** @type {string | null} */ address) => (address === null ? [make("span", { class: "quiet", text: "none" })] : [swatch(this.incident.labelOf(address), this.parts.colorOf(address), { title: address })]);
+    const node = (/** @type {string | null} */ address) => (address === null ? [make("span", { class: "quiet", text: gettext("none") })] : [swatch(this.incident.labelOf(address), this.parts.colorOf(address), { title: address })]);
     byId("locks", HTMLElement).replaceChildren(...shown.rows.map((lock) => make("tr", {}, [
-      cell("Lock", [short(lock.key, "mono")]), cell("Owner", [short(lock.owner)]), cell("Served by", node(lock.holder)), cell("Backup", node(lock.backup)),
-      make("td", { class: "num", "data-label": "Fencing token", text: lock.generation }), make("td", { class: "when", "data-label": "Since" }, [utc(nsOf(lock.sinceMs))]),
+      cell(gettext("Lock"), [short(lock.key, "mono")]), cell(gettext("Owner"), [short(lock.owner)]), cell(gettext("Served by"), node(lock.holder)), cell(gettext("Backup"), node(lock.backup)),
+      make("td", { class: "num", "data-label": gettext("Fencing token"), text: lock.generation }), make("td", { class: "when", "data-label": gettext("Since") }, [utc(nsOf(lock.sinceMs))]),
     ])));
     return shown;
   }
@@ -85,16 +86,16 @@ export class Tables {
     const { incident } = this;
     const view = incident.viewAt(this.now);
     const shares = incident.ring.shares();
-    setText(byId("view", HTMLElement), view === null ? "no view" : `view ${view.number}, ${view.settled ? "settled" : "not settled"}`);
+    setText(byId("view", HTMLElement), view === null ? gettext("no view") : view.settled ? gettext("view {view}, settled", { view: view.number }) : gettext("view {view}, not settled", { view: view.number }));
     byId("nodes", HTMLElement).replaceChildren(...incident.nodesAt(this.now).map((node) => {
       const member = view?.members.find((one) => one.address === node.address);
       return make("tr", { "data-node": node.label }, [
-        cell("Node", [swatch(node.label, this.parts.colorOf(node.address), { title: node.address, down: member?.down ?? true })]),
-        cell("State", [make("span", { class: "badge", "data-tone": TONE_OF.get(node.state) ?? "warn", text: node.state })]),
-        cell("In the view", [member === undefined ? "no member" : member.down ? "down" : "up"]),
-        make("td", { class: "num", "data-label": "Primary of", text: count(node.held_primary) }),
-        make("td", { class: "num", "data-label": "Share", text: percent(shares.get(node.address)?.primary ?? 0) }),
-        make("td", { class: "num", "data-label": "Seen", text: node.seen_age_ms === null ? "never" : `${age(node.seen_age_ms)} before` }),
+        cell(gettext("Node"), [swatch(node.label, this.parts.colorOf(node.address), { title: node.address, down: member?.down ?? true })]),
+        cell(gettext("State"), [make("span", { class: "badge", "data-tone": TONE_OF.get(node.state) ?? "warn", text: node.state })]),
+        cell(gettext("In the view"), [member === undefined ? gettext("no member") : member.down ? "down" : "up"]),
+        make("td", { class: "num", "data-label": gettext("Primary of"), text: count(node.held_primary) }),
+        make("td", { class: "num", "data-label": gettext("Share"), text: percent(shares.get(node.address)?.primary ?? 0) }),
+        make("td", { class: "num", "data-label": gettext("Seen"), text: node.seen_age_ms === null ? gettext("never") : gettext("{time} before", { time: age(node.seen_age_ms) }) }),
       ]);
     }));
   }
@@ -107,23 +108,23 @@ export class Tables {
   /** What does not change with the moment. */
   #once() {
     const { end, head } = this.incident;
-    fill("views", "No view was published.", end.views.map((view) => make("tr", { "data-view": view.number }, [
-      make("td", { class: "when", "data-label": "Published" }, [this.#jump(wide(view.at_ns))]), cell("View", [make("span", { class: "mono", text: view.number })]),
-      cell("What changed", [view.changes.join(", ")]), cell("Settled", [view.settled_ns === "" ? "not in this interval" : utc(wide(view.settled_ns))]),
+    fill("views", gettext("No view was published."), end.views.map((view) => make("tr", { "data-view": view.number }, [
+      make("td", { class: "when", "data-label": gettext("Published") }, [this.#jump(wide(view.at_ns))]), cell(gettext("View"), [make("span", { class: "mono", text: view.number })]),
+      cell(gettext("What changed"), [view.changes.join(", ")]), cell(gettext("Settled"), [view.settled_ns === "" ? gettext("not in this interval") : utc(wide(view.settled_ns))]),
     ])));
-    fill("actions", "Nobody asked for anything.", end.actions.map((action) => make("tr", {}, [
-      make("td", { class: "when", "data-label": "Asked for" }, [this.#jump(nsOf(action.requested_ms))]), cell("Who", [action.who]), cell("What", [`${action.what} ${action.target}`.trim()]),
-      cell("State", [action.detail === "" ? action.state : `${action.state}: ${action.detail}`]), cell("Views of it", [action.views.map((view) => (view.how === "likely" ? `${view.number} (likely)` : view.number)).join(", ")]),
+    fill("actions", gettext("Nobody asked for anything."), end.actions.map((action) => make("tr", {}, [
+      make("td", { class: "when", "data-label": gettext("Asked for") }, [this.#jump(nsOf(action.requested_ms))]), cell(gettext("Who"), [action.who]), cell(gettext("What"), [`${action.what} ${action.target}`.trim()]),
+      cell(gettext("State"), [action.detail === "" ? action.state : `${action.state}: ${action.detail}`]), cell(gettext("Views of it"), [action.views.map((view) => (view.how === "likely" ? gettext("{view} (likely)", { view: view.number }) : view.number)).join(", ")]),
     ])));
-    fill("violations", "None was found in this interval.", end.violations.map((violation) => make("tr", {}, [
-      cell("Rule", [make("span", { title: head.rules[violation.rule], text: violation.rule })]), cell("What", [violation.text]),
-      cell("Events", [violation.first, violation.second].map((event) => make("span", {}, [this.#jump(nsOf(event.time_ms)), ` ${event.label || event.node} ${event.kind} `]))),
+    fill("violations", gettext("None was found in this interval."), end.violations.map((violation) => make("tr", {}, [
+      cell(gettext("Rule"), [make("span", { title: head.rules[violation.rule], text: violation.rule })]), cell(gettext("What"), [violation.text]),
+      cell(gettext("Events"), [violation.first, violation.second].map((event) => make("span", {}, [this.#jump(nsOf(event.time_ms)), ` ${event.label || event.node} ${event.kind} `]))),
     ])));
   }
 
   /** @param {bigint} ns */
   #jump(ns) {
-    const button = make("button", { type: "button", class: "link num", text: utc(ns).slice(11), title: `${utc(ns)} UTC: show this moment` });
+    const button = make("button", { type: "button", class: "link num", text: utc(ns).slice(11), title: gettext("{time} UTC: show this moment", { time: utc(ns) }) });
     button.addEventListener("click", () => this.parts.go(ns));
     return button;
   }
@@ -146,7 +147,7 @@ class Pager {
   to(page) {
     const shown = this.draw(page);
     this.page = shown.page;
-    setText(this.note, shown.total === 0 ? "none" : `${count(shown.first)} to ${count(shown.last)} of ${count(shown.total)}`);
+    setText(this.note, shown.total === 0 ? gettext("none") : gettext("{first} to {last} of {total}", { first: count(shown.first), last: count(shown.last), total: count(shown.total) }));
     this.back.disabled = shown.page === 0;
     this.on.disabled = shown.page === shown.pages - 1;
   }

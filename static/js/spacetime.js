@@ -8,14 +8,13 @@
 import { get, SignedOut } from "./api.js";
 import { isoLocal, localTime } from "./auditmodel.js";
 import { byId, make, oncePerFrame, setText } from "./dom.js";
-import { plural } from "./format.js";
 import { listenKeys, listenPageKeys } from "./keys.js";
 import { nodeColor } from "./palette.js";
 import { LiveSocket } from "./socket.js";
 import { draw } from "./spacetimedraw.js";
 import { apiPath, Diagram, FIELDS, GROUPS, isLive, limitsOf, nsOfMs, searchOf, SPAN_MS_MAX, SPAN_MS_MIN, stateOf } from "./spacetimemodel.js";
 import { DiagramTable, describe } from "./spacetimetable.js";
-import { gettext } from "./text.js";
+import { gettext, ngettext } from "./text.js";
 import { compareWide, wide } from "./wide.js";
 
 const FOLLOW_EVERY_MS = 1_000;
@@ -113,18 +112,18 @@ function tell() {
   const { body } = diagram;
   const middle = Number(wide(body.at_ns) / NS_PER_MS);
   const arrows = diagram.arrows.filter(({ group }) => state.groups.includes(group)).length;
-  const where = isLive(state) ? `the last ${spanText(state.spanMs)}` : `${spanText(state.spanMs)} around ${isoLocal(middle)}`;
-  const found = diagram.points.length === 0 ? body.says || "No event here." : `${plural(diagram.points.length, "event")}, ${plural(arrows, "message")}`;
+  const where = isLive(state) ? gettext("the last {span}", { span: spanText(state.spanMs) }) : gettext("{span} around {time}", { span: spanText(state.spanMs), time: isoLocal(middle) });
+  const found = diagram.points.length === 0 ? body.says || gettext("No event here.") : `${ngettext("{count} event", "{count} events", diagram.points.length)}, ${ngettext("{count} message", "{count} messages", arrows)}`;
   setText(status, `${found} · ${where}`);
   byId("limits", HTMLElement).replaceChildren(...limitsOf(body).map((text) => make("p", { text })));
   const point = diagram.point(state.event);
-  about.replaceChildren(...(point === null ? [make("p", { class: "quiet", text: "Choose an event: point at it, or press ] for the next one." })] : describe(point, diagram)));
+  about.replaceChildren(...(point === null ? [make("p", { class: "quiet", text: gettext("Choose an event: point at it, or press ] for the next one.") })] : describe(point, diagram)));
   table.show(diagram, state.event);
   showForm();
 }
 
 function showForm() {
-  setText(live, isLive(state) ? "Pause" : "Live");
+  setText(live, isLive(state) ? gettext("Pause") : gettext("Live"));
   live.setAttribute("aria-pressed", String(isLive(state)));
   for (const [name, field] of fields) if (document.activeElement !== field) field.value = state.filter.get(name) ?? "";
   if (document.activeElement !== at) at.value = isLive(state) || diagram === null ? "" : localTime(diagram.body.at_ns);
@@ -190,7 +189,7 @@ function remember(parts) {
 
 /** @param {unknown} error "" for none */
 function fail(error) {
-  if (error instanceof SignedOut) socket.link.end("signed out: reload to log in");
+  if (error instanceof SignedOut) socket.link.end(gettext("signed out: reload to log in"));
   const text = error === "" ? "" : error instanceof Error ? error.message : String(error);
   problem.hidden = text === "";
   setText(problem, text);

@@ -9,8 +9,9 @@
  * Elsewhere: which events and arrows there are (dlmsite/dashboard/spacetime.py), drawing (spacetimedraw.js).
  */
 
-import { plural } from "./format.js";
+import { count } from "./format.js";
 import { TONES } from "./kinds.js";
+import { gettext, ngettext } from "./text.js";
 import { wide } from "./wide.js";
 
 export const SPAN_MS_MIN = 1;
@@ -39,14 +40,14 @@ const MS_NS = 1_000_000;
 
 /** What the API takes beside the moment. */
 export const FIELDS = ["key", "node", "kind", "session"];
-/** @type {[name: string, says: string, kinds: string[]][]} what can be drawn or not, each with a line of its own */
+/** @type {[name: string, kinds: string[]][]} what can be drawn or not, each with a line of its own */
 export const GROUPS = [
-  ["ring", "views, joins, settled", ["view", "settled", "join", "goodbye"]],
-  ["move", "locks that move", ["transfer", "handed over", "replica"]],
-  ["copy", "copies at the other node", ["copy"]],
-  ["client", "clients", ["request", "answer", "forward"]],
+  ["ring", ["view", "settled", "join", "goodbye"]],
+  ["move", ["transfer", "handed over", "replica"]],
+  ["copy", ["copy"]],
+  ["client", ["request", "answer", "forward"]],
 ];
-const GROUP_OF = new Map(GROUPS.flatMap(([name, , kinds]) => kinds.map((kind) => [kind, name])));
+const GROUP_OF = new Map(GROUPS.flatMap(([name, kinds]) => kinds.map((kind) => [kind, name])));
 const ALL = GROUPS.map(([name]) => name);
 
 /** @param {string} search such as ?at=1795259651123456789&span=2000 @returns {State} what it cannot mean is left out */
@@ -202,11 +203,13 @@ export function toneOf(event) {
  */
 export function tellArrow({ arrow, from, to }, diagram, id) {
   const left = arrow.from_event === id;
-  const what = `${arrow.refused ? "refused " : ""}${arrow.kind} ${left ? `to ${diagram.laneName(arrow.to)}` : `from ${diagram.laneName(arrow.from)}`}`;
+  const names = { kind: arrow.kind, lane: diagram.laneName(left ? arrow.to : arrow.from) };
+  const towards = () => (arrow.refused ? gettext("refused {kind} to {lane}", names) : gettext("{kind} to {lane}", names));
+  const what = left ? towards() : arrow.refused ? gettext("refused {kind} from {lane}", names) : gettext("{kind} from {lane}", names);
   const parts = [];
   if (from !== null && to !== null) {
     const ns = Number((diagram.point(arrow.to_event)?.ns ?? 0n) - (diagram.point(arrow.from_event)?.ns ?? 0n));
-    parts.push(arrow.back_ns > 0 ? `arrived ${short(arrow.back_ns)} before it left: the clocks differ` : left ? `arrived ${short(ns)} later` : `left ${short(ns)} before`);
+    parts.push(arrow.back_ns > 0 ? gettext("arrived {time} before it left: the clocks differ", { time: short(arrow.back_ns) }) : left ? gettext("arrived {time} later", { time: short(ns) }) : gettext("left {time} before", { time: short(ns) }));
   }
   if (arrow.why !== "") parts.push(arrow.why);
   return parts.length === 0 ? what : `${what}, ${parts.join(", ")}`;
@@ -222,10 +225,11 @@ export function short(ns) {
 /** @param {Body} body @returns {string[]} what the picture lacks, in words */
 export function limitsOf(body) {
   const told = [];
-  if (body.left_out > 0) told.push(`${body.at_least ? "At least " : ""}${plural(body.left_out, "event")} of this stretch ${body.left_out === 1 ? "is" : "are"} left out: the nearest to the middle are shown. Choose a shorter stretch or a filter.`);
-  if (body.cut) told.push("Not the whole stretch was looked at: the time of one request was used up. Choose a shorter one, or a lock or node.");
+  if (body.left_out > 0 && body.at_least) told.push(gettext("At least {number} events of this stretch are left out: the nearest to the middle are shown. Choose a shorter stretch or a filter.", { number: count(body.left_out) }));
+  else if (body.left_out > 0) told.push(ngettext("{count} event of this stretch is left out: the nearest to the middle are shown. Choose a shorter stretch or a filter.", "{count} events of this stretch are left out: the nearest to the middle are shown. Choose a shorter stretch or a filter.", body.left_out));
+  if (body.cut) told.push(gettext("Not the whole stretch was looked at: the time of one request was used up. Choose a shorter one, or a lock or node."));
   const back = body.arrows.filter((arrow) => arrow.back_ns > 0).length;
-  if (back > 0) told.push(`${plural(back, "message")} arrived before ${back === 1 ? "it" : "they"} left: the clocks of the two lanes differ.`);
+  if (back > 0) told.push(ngettext("{count} message arrived before it left: the clocks of the two lanes differ.", "{count} messages arrived before they left: the clocks of the two lanes differ.", back));
   return told;
 }
 

@@ -8,6 +8,7 @@ import { count, shortNumber, shorten } from "./format.js";
 import { TONES } from "./kinds.js";
 import { PAGE_ROWS, pageOf } from "./paging.js";
 import { linkAround, short, tellArrow } from "./spacetimemodel.js";
+import { gettext } from "./text.js";
 import { wide } from "./wide.js";
 
 /**
@@ -51,23 +52,23 @@ export class DiagramTable {
     const shown = pageOf(diagram.points, this.page);
     this.page = shown.page;
     this.body.replaceChildren(...shown.rows.map((point) => this.#row(point, diagram)));
-    setText(this.note, shown.total === 0 ? "No event." : `${count(shown.first)} to ${count(shown.last)} of ${count(shown.total)}`);
+    setText(this.note, shown.total === 0 ? gettext("No event.") : gettext("{first} to {last} of {total}", { first: count(shown.first), last: count(shown.last), total: count(shown.total) }));
     this.buttons.older.disabled = shown.page === 0;
     this.buttons.newer.disabled = shown.page === shown.pages - 1;
   }
 
   /** @param {Point} point @param {Diagram} diagram */
   #row({ event, ns }, diagram) {
-    const pick = make("button", { type: "button", class: "link mono", text: isoLocal(event.time_ms).slice(11), title: `${isoLocal(event.time_ms)}: look at it` });
+    const pick = make("button", { type: "button", class: "link mono", text: isoLocal(event.time_ms).slice(11), title: gettext("{time}: look at it", { time: isoLocal(event.time_ms) }) });
     pick.addEventListener("click", () => this.parts.onPick(event.id));
     const messages = diagram.arrowsOf(event.id).map((drawn) => make("li", { text: tellArrow(drawn, diagram, event.id) }));
     return make("tr", { "data-event": event.id, class: event.id === this.picked ? "picked" : undefined, "aria-current": event.id === this.picked ? "true" : undefined }, [
-      cell("Time", [pick]), cell("From the middle", [short(Number(ns - wide(diagram.body.at_ns)))], "num"),
-      cell("Lane", [swatch(event.label || event.node, this.parts.colorOf(event.node), { title: event.node })]),
-      make("td", { "data-label": "Event", class: "kind", "data-tone": TONES.get(event.kind) ?? "", text: event.kind }),
-      cell("Lock", event.key === "" ? [] : [make("span", { class: "mono", text: shorten(event.key, 60), title: event.key })]),
-      cell("Owner", event.owner === "" ? [] : [make("span", { text: shorten(event.owner, 40), title: event.owner })]),
-      cell("Messages", messages.length === 0 ? [] : [make("ul", {}, messages)]),
+      cell(gettext("Time"), [pick]), cell(gettext("From the middle"), [short(Number(ns - wide(diagram.body.at_ns)))], "num"),
+      cell(gettext("Lane"), [swatch(event.label || event.node, this.parts.colorOf(event.node), { title: event.node })]),
+      make("td", { "data-label": gettext("Event"), class: "kind", "data-tone": TONES.get(event.kind) ?? "", text: event.kind }),
+      cell(gettext("Lock"), event.key === "" ? [] : [make("span", { class: "mono", text: shorten(event.key, 60), title: event.key })]),
+      cell(gettext("Owner"), event.owner === "" ? [] : [make("span", { text: shorten(event.owner, 40), title: event.owner })]),
+      cell(gettext("Messages"), messages.length === 0 ? [] : [make("ul", {}, messages)]),
     ]);
   }
 }
@@ -86,22 +87,22 @@ function cell(label, content, kind) {
 export function describe({ event, ns }, diagram) {
   /** @type {[string, string][]} */
   const facts = [
-    ["Lock", event.key], ["Owner", event.owner], ["Session", event.session], ["Fencing token", event.generation], ["Seq", event.seq],
-    ["View", shortNumber(event.view)], ["Detail", event.detail],
+    [gettext("Lock"), event.key], [gettext("Owner"), event.owner], [gettext("Session"), event.session], [gettext("Fencing token"), event.generation],
+    [gettext("Seq"), event.seq], [gettext("View"), shortNumber(event.view)], [gettext("Detail"), event.detail],
   ];
   const told = diagram.arrowsOf(event.id).map((drawn) => make("li", { text: tellArrow(drawn, diagram, event.id) }));
   const links = [
-    make("a", { href: linkTo({ ...(event.key === "" ? { node: event.node } : { key: event.key }), live: "no", before: String(BigInt(event.id) + 1n), open: event.id }), text: "Its row in the history" }),
+    make("a", { href: linkTo({ ...(event.key === "" ? { node: event.node } : { key: event.key }), live: "no", before: String(BigInt(event.id) + 1n), open: event.id }), text: gettext("Its row in the history") }),
     ...(event.key === "" ? [] : [
-      make("a", { href: `/lock/?key=${encodeURIComponent(event.key)}`, text: "This lock's life" }),
-      make("a", { href: linkAround({ event: event.id, key: event.key, spanMs: diagram.spanNs / 1_000_000 }), text: "Only this lock" }),
+      make("a", { href: `/lock/?key=${encodeURIComponent(event.key)}`, text: gettext("This lock's life") }),
+      make("a", { href: linkAround({ event: event.id, key: event.key, spanMs: diagram.spanNs / 1_000_000 }), text: gettext("Only this lock") }),
     ]),
-    make("a", { href: `/?at=${ns}`, text: "The ring then" }),
+    make("a", { href: `/?at=${ns}`, text: gettext("The ring then") }),
   ];
   return [
-    make("h3", { text: `${event.kind} at ${diagram.laneName(event.node)}, ${isoLocal(event.time_ms)}` }),
+    make("h3", { text: gettext("{kind} at {lane}, {time}", { kind: event.kind, lane: diagram.laneName(event.node), time: isoLocal(event.time_ms) }) }),
     make("dl", { class: "about" }, facts.filter(([, value]) => value !== "" && value !== "–").map(([name, value]) => make("div", {}, [make("dt", { text: name }), make("dd", { text: value })]))),
-    told.length === 0 ? make("p", { class: "quiet", text: "No message is known to have left or arrived with it." }) : make("ul", { class: "told" }, told),
+    told.length === 0 ? make("p", { class: "quiet", text: gettext("No message is known to have left or arrived with it.") }) : make("ul", { class: "told" }, told),
     make("p", { class: "to" }, links),
   ];
 }

@@ -24,6 +24,8 @@ NOT_FOR_PEOPLE = {
     "static/js/rehearse.js": {"stop rehearsal"},
     "static/js/ringview.js": {"This browser has no 2D canvas"},
     "static/js/socket.js": {"The server sent something that is not JSON; it was dropped."},
+    "static/js/spacetimemodel.js": {"handed over"},
+    "static/js/spacetimetable.js": {"num"},
     "static/js/timeline.js": {"The line of time has no picture"},
     "static/js/timelinestrip.js": {"cursor anchor", "cursor live"},
 }

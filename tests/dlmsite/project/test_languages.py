@@ -28,7 +28,7 @@ READ_ATTRIBUTES: Final = {"title", "aria-label", "placeholder", "alt", "aria-val
 WORD: Final = re.compile(r"[^\W\d_]{3,}")
 # Names, which are the same in every language: ours, the visitor's, and those of kinds of events (the API's).
 NAMES: Final = {"Lockring", "ada", "Log in as ada", "CSV", "NDJSON"}
-PAGES: Final = ("/", "/audit/", "/charts/", "/lock/", "/no/such/page/")
+PAGES: Final = ("/", "/audit/", "/charts/", "/lock/", "/spacetime/", "/no/such/page/")
 STRANGERS: Final = ("/login/", "/login/never-was/", "link")
 
 
