@@ -5,7 +5,6 @@
  */
 
 import { post } from "./api.js";
-import { oncePerFrame } from "./dom.js";
 import { DisturbDialog } from "./disturb.js";
 import { endOf, Faults } from "./faults.js";
 import { HoldCells } from "./holdcells.js";
@@ -27,12 +26,14 @@ export class Breaking {
       ...parts, faults: this.faults, onDisturb: (node) => this.dialog.ask(node), onEnd: (hold) => void this.#end(hold),
     });
     this.panel = new RehearsalPanel({ ...parts, faults: this.faults });
-    this.show = oncePerFrame(() => {
-      this.cells.show();
-      this.dialog.update();
-      this.panel.show();
-    });
-    setInterval(this.show, TICK_MS);
+    setInterval(() => this.show(), TICK_MS);
+  }
+
+  /** At once, not with the next frame: mostly nothing differs, and then no frame is needed. */
+  show() {
+    this.cells.show();
+    this.dialog.update();
+    this.panel.show();
   }
 
   /**

@@ -62,6 +62,17 @@ export function setText(element, text, title) {
 }
 
 /**
+ * Hide, disable or entitle an element only where that differs: setting an attribute to what it is costs a frame all the same.
+ * @param {HTMLElement & {disabled?: boolean}} element
+ * @param {{hidden?: boolean, disabled?: boolean, title?: string}} state
+ */
+export function setState(element, { hidden, disabled, title }) {
+  if (hidden !== undefined && element.hidden !== hidden) element.hidden = hidden;
+  if (disabled !== undefined && element.disabled !== disabled) element.disabled = disabled;
+  if (title !== undefined && element.title !== title) element.title = title;
+}
+
+/**
  * A node's mark: colour and label together, always.
  * @param {string} label
  * @param {string} color a CSS colour

@@ -4,7 +4,7 @@
 
 import { post } from "./api.js";
 import { Countdown } from "./countdown.js";
-import { byId, setText } from "./dom.js";
+import { byId, setState, setText } from "./dom.js";
 import { age, shortNumber } from "./format.js";
 import { isFresh } from "./health.js";
 import { gettext } from "./text.js";
@@ -58,7 +58,7 @@ export class Header {
     const fresh = isFresh(seenMs, elapsedMs, lagMs);
     if (this.cluster.view !== null) this.#showWhetherSettled(fresh || this.frozen, seenMs === null ? null : seenMs + elapsedMs);
     const leftMs = fresh && !this.frozen ? this.countdown.leftMs(nowMs) : null;
-    this.stabilising.hidden = leftMs === null;
+    setState(this.stabilising, { hidden: leftMs === null });
     if (leftMs === null) return;
     if (this.cluster.master?.stabilising_ms === 0) setText(this.stabilising, gettext("ring update waits"), gettext("Until the nodes are settled from the last change"));
     else setText(this.stabilising, gettext("ring update in {seconds} s", { seconds: (leftMs / 1_000).toFixed(1) }), gettext("The master waits this long for more changes before it publishes the ring"));

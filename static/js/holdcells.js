@@ -6,7 +6,7 @@
  * Elsewhere: the rest of a node's row (nodestable.js), what is possible (faults.js).
  */
 
-import { make, setText } from "./dom.js";
+import { make, setState, setText } from "./dom.js";
 import { disturbable, endOf, holdText } from "./faults.js";
 import { gettext } from "./text.js";
 
@@ -54,7 +54,7 @@ export class HoldCells {
     const name = row.cells[0];
     if (badge.parentNode !== name) name?.append(badge); // the table draws names anew when colours change
     const hold = this.parts.faults.holds.get(node.label);
-    badge.hidden = hold === undefined;
+    setState(badge, { hidden: hold === undefined });
     if (hold) setText(badge, holdText(hold, Date.now()), gettext("{text}; asked for by {who}", { text: hold.text, who: hold.who }));
     if (button === null) return;
     const text = hold ? WORDS[endOf(hold)] : gettext("Disturb");
@@ -63,7 +63,7 @@ export class HoldCells {
     setText(button, text, why);
     if (button.getAttribute("aria-label") !== `${text} ${node.label}`) button.setAttribute("aria-label", `${text} ${node.label}`);
     button.classList.toggle("urgent", hold !== undefined);
-    if (button.disabled === enabled) button.disabled = !enabled;
+    setState(button, { disabled: !enabled });
   }
 
   /** @param {NodeRow} node */

@@ -4,7 +4,7 @@
  * Elsewhere: the words (invariantstext.js), finding violations (the recorder).
  */
 
-import { byId, make, setText } from "./dom.js";
+import { byId, make, setState, setText } from "./dom.js";
 import { clockMs, count } from "./format.js";
 import { compareEvents, tellInvariants } from "./invariantstext.js";
 import { linkAround, nsOfMs } from "./spacetimemodel.js";
@@ -44,7 +44,7 @@ export class InvariantsPanel {
     this.notes.replaceChildren(...told.notes.map((text) => make("p", { text })));
     this.#showRules(told.measured);
     this.list.replaceChildren(...(invariants?.violations ?? []).map((violation) => this.#item(violation)));
-    this.list.hidden = (invariants?.violations.length ?? 0) === 0;
+    setState(this.list, { hidden: (invariants?.violations.length ?? 0) === 0 });
     // What contradicts itself is not to be looked for.
     if ((invariants?.found ?? 0) > this.found) this.section.open = true;
     this.found = invariants?.found ?? 0;

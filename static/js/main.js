@@ -9,7 +9,7 @@ import { get, SignedOut } from "./api.js";
 import { Breaking } from "./breaking.js";
 import { Cluster } from "./cluster.js";
 import { ActionDialog } from "./dialogs.js";
-import { byId, oncePerFrame } from "./dom.js";
+import { byId, oncePerFrame, setState } from "./dom.js";
 import { Header } from "./header.js";
 import { isFresh } from "./health.js";
 import { InvariantsPanel } from "./invariants.js";
@@ -239,8 +239,7 @@ function showLink() {
   header.showLink(socket.link.describe(Date.now()));
   app.classList.toggle("is-stale", cluster.ready && !travel.past && !isLive());
   if (!(addButton instanceof HTMLButtonElement)) return;
-  addButton.disabled = !isLive();
-  addButton.title = isLive() ? gettext("Start one more lock node") : NOT_LIVE;
+  setState(addButton, { disabled: !isLive(), title: isLive() ? gettext("Start one more lock node") : NOT_LIVE });
 }
 
 /** @param {import("./contract.js").Action} action */

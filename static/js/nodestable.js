@@ -11,6 +11,10 @@ import { availability } from "./plan.js";
 import { gettext, ngettext } from "./text.js";
 
 const COLUMNS = 8;
+/** Heartbeats come more often than this: their age to the millisecond would change all the time, and say nothing. */
+const WITHIN_MS = 1_000;
+/** Made once: `localeCompare` makes one for each comparison. */
+const ORDER = new Intl.Collator("en", { numeric: true });
 
 /**
  * @typedef {import("./contract.js").NodeRow} NodeRow
@@ -18,7 +22,8 @@ const COLUMNS = 8;
  * @typedef {{row: HTMLTableRowElement, node: NodeRow, name: HTMLElement, state: HTMLElement, note: HTMLElement,
  *   primary: HTMLElement, backup: HTMLElement, ops: HTMLElement, heartbeat: HTMLElement, view: HTMLElement,
  *   refused: HTMLElement, life: HTMLElement,
- *   buttons: Map<NodeAction, HTMLButtonElement>, drawn: string}} Line
+ *   buttons: Map<NodeAction, HTMLButtonElement>, drawn: string, told: string,
+ *   actions: import("./contract.js").Action[]}} Line `told`, `actions`: what it was filled from
  */
 
 export class NodesTable {
@@ -34,6 +39,8 @@ export class NodesTable {
     this.toldMs = 0;
     /** Whether a moment of the past is shown: it does not grow old. */
     this.frozen = false;
+    /** What buttons depend on, as it was at the last tick. */
+    this.ticked = { live: false, actions: parts.cluster.actions };
   }
 
   /** @returns {number} since the server has told of the nodes */
@@ -73,9 +80,12 @@ export class NodesTable {
 
   /** Time has passed: ages grow, health that is not measured again ends, and buttons follow the connection. */
   tick() {
+    const [live, actions] = [this.parts.isLive(), this.parts.cluster.actions];
+    const followed = live === this.ticked.live && actions === this.ticked.actions;
+    this.ticked = { live, actions };
     for (const line of this.lines.values()) {
       this.#fillHealth(line);
-      this.#fillButtons(line);
+      if (!followed) this.#fillButtons(line);
     }
   }
 
@@ -88,7 +98,7 @@ export class NodesTable {
       state: "unknown", settled: false, view: "", refused_views: 0, refused_last: "", refused_ms: null,
       held_primary: 0, held_backup: 0, ops_per_s: 0, heartbeat_age_ms: null, seen_age_ms: null,
     }));
-    return [...cluster.nodes, ...silent].sort((a, b) => a.label.localeCompare(b.label, "en", { numeric: true }));
+    return [...cluster.nodes, ...silent].sort((a, b) => ORDER.compare(a.label, b.label));
   }
 
   /** @param {NodeRow} node @returns {Line} */
@@ -106,7 +116,7 @@ export class NodesTable {
       name, cell(gettext("State"), "state", state, note), cell(gettext("Primary"), "num", primary), cell(gettext("Backup"), "num", backup),
       cell(gettext("Ops/s"), "num", ops), cell(gettext("Heartbeat"), "num", heartbeat), cell(gettext("View"), "num view", view, refused, life),
     ]);
-    const line = { row, node, name, state, note, primary, backup, ops, heartbeat, view, refused, life, buttons, drawn: "" };
+    const line = { row, node, name, state, note, primary, backup, ops, heartbeat, view, refused, life, buttons, drawn: "", told: "", actions: [] };
     if (this.parts.canOperate) row.append(this.#buttons(line));
     row.addEventListener("pointerenter", () => this.parts.onHover(node.address));
     row.addEventListener("pointerleave", () => this.parts.onHover(null));
@@ -129,12 +139,16 @@ export class NodesTable {
     return cell;
   }
 
-  /** @param {Line} line */
+  /** Fill what has changed: nodes are told of five times a second, mostly as they were. @param {Line} line */
   #fill(line) {
     const { node } = line;
     const { cluster, colorOf } = this.parts;
     const down = cluster.ring.down.has(node.address);
     const drawn = `${node.label} ${colorOf(node.address)} ${down}`;
+    this.#fillHealth(line);
+    const told = JSON.stringify([drawn, cluster.view?.number, this.parts.isLive(), { ...node, heartbeat_age_ms: 0, seen_age_ms: 0 }]);
+    if (told === line.told && cluster.actions === line.actions) return;
+    [line.told, line.actions] = [told, cluster.actions];
     if (drawn !== line.drawn) {
       line.drawn = drawn;
       line.name.replaceChildren(swatch(node.label, colorOf(node.address), { down }), make("span", { class: "sub mono", text: node.address }));
@@ -143,7 +157,6 @@ export class NodesTable {
     setText(line.backup, count(node.held_backup));
     setText(line.ops, perSecond(node.ops_per_s));
     this.#fillView(line);
-    this.#fillHealth(line);
     this.#fillButtons(line);
   }
 
@@ -169,7 +182,7 @@ export class NodesTable {
     setText(line.note, note);
     line.row.classList.toggle("is-down", tone === "bad" || this.parts.cluster.ring.down.has(node.address));
     const heardMs = node.heartbeat_age_ms === null ? null : node.heartbeat_age_ms + this.#elapsedMs();
-    setText(line.heartbeat, heardMs === null ? gettext("unknown") : age(heardMs));
+    setText(line.heartbeat, heardMs === null ? gettext("unknown") : heardMs < WITHIN_MS ? gettext("< 1 s") : age(heardMs));
     line.heartbeat.classList.toggle("late", heardMs !== null && heardMs > freshMs(this.parts.lagMs()));
   }
 

@@ -10,7 +10,7 @@
  */
 
 import { post } from "./api.js";
-import { byId, make, setText } from "./dom.js";
+import { byId, make, setState, setText } from "./dom.js";
 import { age, clock, count } from "./format.js";
 import { NOT_LIVE } from "./plan.js";
 import { gettext, ngettext } from "./text.js";
@@ -87,7 +87,7 @@ export class RehearsalPanel {
   /** A second has passed, or an action has changed: the bar grows, and buttons follow. */
   tick() {
     const { rehearsal } = this.parts.faults;
-    this.progress.hidden = rehearsal?.state !== "running";
+    setState(this.progress, { hidden: rehearsal?.state !== "running" });
     if (rehearsal?.state === "running") {
       setText(this.headline, headlineOf(rehearsal, Date.now()));
       if (rehearsal.faults_ms === null) this.progress.removeAttribute("value");
@@ -102,10 +102,9 @@ export class RehearsalPanel {
       this.parts.cluster.actions.some((a) => a.what === what && (a.state === "requested" || a.state === "running"));
     const live = this.parts.isLive();
     const busy = pending("rehearse") || this.parts.faults.rehearsal?.state === "running";
-    this.start.disabled = !live || busy;
-    this.start.title = !live ? NOT_LIVE : busy ? gettext("One at a time") : gettext("Breaks a cluster of its own, not this one");
-    this.stop.hidden = !busy;
-    this.stop.disabled = !live || pending("stop rehearsal");
+    const why = busy ? gettext("One at a time") : gettext("Breaks a cluster of its own, not this one");
+    setState(this.start, { disabled: !live || busy, title: live ? why : NOT_LIVE });
+    setState(this.stop, { hidden: !busy, disabled: !live || pending("stop rehearsal") });
   }
 
   /** @param {Rehearsal | null} rehearsal */
