@@ -18,6 +18,7 @@ from tests.lockcore.core import mutations as m
 from tests.lockcore.core import (
     mutations_healing,
     mutations_ranges,
+    mutations_weed,
     test_admission,
     test_cleaning,
     test_handover,
@@ -268,6 +269,7 @@ ROWS = (
     ),
     *(Row(invariant, mutate, test) for invariant, mutate, test in mutations_ranges.ROWS),
     *(Row(*row) for row in mutations_healing.ROWS),
+    *(Row(*row) for row in mutations_weed.ROWS),
 )
 
 
