@@ -22,7 +22,7 @@ def main(argv: list[str]) -> int:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     if argv[1:2] == ["node"]:
         # A lock node knows nothing of Django, and without it is half as large.
-        from lockcore.service.node_main import main as run_node  # noqa: PLC0415
+        from lockcore.node_command import main as run_node  # noqa: PLC0415
 
         return run_node(argv[2:])
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dlmsite.settings")

@@ -1,12 +1,13 @@
 """Following a SeaweedFS master: its lock ring and its members, as it tells them, through whichever master leads.
 
 A connection of type `s3` is told the current ring at once, without becoming a
-member of it. One master at a time is listened to. A follower names the leader
+member of it; one of type `filer` makes the address that it names a member for
+as long as it lasts. One master at a time is listened to. A follower names the leader
 and ends the stream: the leader is next. What breaks is tried again after a
 pause that grows.
 
 Invariants
-  F1  Each connection has a name of its own: a master ends the stream of
+  F1  Each connection that only listens has a name of its own: a master ends the stream of
       whoever came before under the same one.
   F2  What is told comes in the order in which one master told it; after a
       change of master its first message is that master's newest.
@@ -42,7 +43,8 @@ FIRST_S: Final = 2.0
 PAUSE_MS_FIRST: Final = 50
 PAUSE_MS_MAX: Final = 2_000
 REDIRECTS_AT_ONCE: Final = 3
-CLIENT_TYPE: Final = "s3"
+OBSERVER: Final = "s3"
+MEMBER: Final = "filer"
 
 _numbers: Final = count(1)
 
@@ -53,6 +55,7 @@ class RingFeed:
     Args:
         masters: gRPC targets, at least one; those that followers name are learned.
         group: the filer group.
+        member: the ring address of whom this connection makes a member, empty for nobody.
         on_told: called with the master's target and each message of it; must not raise.
         on_away: called with a target and why there is nothing to be heard from it; must not raise.
     """
@@ -62,11 +65,13 @@ class RingFeed:
         masters: Sequence[str],
         group: str = "",
         *,
+        member: str = "",
         on_told: Callable[[str, MasterTold], None],
         on_away: Callable[[str, str], None],
     ) -> None:
         self._masters = list(dict.fromkeys(masters))
         self._group = group
+        self._member = member
         self._on_told = on_told
         self._on_away = on_away
         self._leader: str | None = None
@@ -102,7 +107,7 @@ class RingFeed:
     async def _hear(self, master: str, stream: Any) -> str:
         try:
             async with asyncio.timeout(FIRST_S):
-                await stream.write(encode_keep_connected(CLIENT_TYPE, _name(), self._group))
+                await stream.write(self._introduction())
                 data = await stream.read()
             while isinstance(data, bytes):
                 told = decode_master_told(data)
@@ -118,6 +123,11 @@ class RingFeed:
             )
         finally:
             stream.cancel()
+
+    def _introduction(self) -> bytes:
+        if self._member:
+            return encode_keep_connected(MEMBER, self._member, self._group)
+        return encode_keep_connected(OBSERVER, _name(), self._group)
 
 
 def _name() -> str:

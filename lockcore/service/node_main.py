@@ -24,7 +24,10 @@ from lockcore.service.problems import ServiceProblem
 
 def parse(arguments: list[str]) -> NodeSettings:
     """Return the settings; ends the process where they are wrong."""
-    parser = argparse.ArgumentParser(prog="manage.py node", description="Run one lock node.")
+    parser = argparse.ArgumentParser(
+        prog="manage.py node",
+        description="Run one lock node. With --join-seaweedfs it joins a SeaweedFS instead: see its own --help.",
+    )
     parser.add_argument("--address", required=True, help="ring address host:port.grpcPort, as 127.0.0.1:8001.18001")
     parser.add_argument("--master", default="127.0.0.1:18000", help="gRPC address of the master (%(default)s)")
     parser.add_argument("--data", required=True, type=Path, help="folder of the cluster's secret and the spools")

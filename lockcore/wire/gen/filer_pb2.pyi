@@ -431,3 +431,125 @@ class GetFilerConfigurationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetFilerConfigurationResponse: _TypeAlias = GetFilerConfigurationResponse  # noqa: Y015
+
+@_typing.final
+class PingRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    target: _builtins.str
+    """whom the filer is to ask in its turn; empty: only itself"""
+    def __init__(
+        self,
+        *,
+        target: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PingRequest: _TypeAlias = PingRequest  # noqa: Y015
+
+@_typing.final
+class PingResponse(_message.Message):
+    """Unix nanoseconds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_NS_FIELD_NUMBER: _builtins.int
+    REMOTE_TIME_NS_FIELD_NUMBER: _builtins.int
+    STOP_TIME_NS_FIELD_NUMBER: _builtins.int
+    start_time_ns: _builtins.int
+    remote_time_ns: _builtins.int
+    stop_time_ns: _builtins.int
+    def __init__(
+        self,
+        *,
+        start_time_ns: _builtins.int = ...,
+        remote_time_ns: _builtins.int = ...,
+        stop_time_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["remote_time_ns", b"remote_time_ns", "start_time_ns", b"start_time_ns", "stop_time_ns", b"stop_time_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PingResponse: _TypeAlias = PingResponse  # noqa: Y015
+
+@_typing.final
+class TraverseBfsMetadataRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TraverseBfsMetadataRequest: _TypeAlias = TraverseBfsMetadataRequest  # noqa: Y015
+
+@_typing.final
+class TraverseBfsMetadataResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TraverseBfsMetadataResponse: _TypeAlias = TraverseBfsMetadataResponse  # noqa: Y015
+
+@_typing.final
+class SubscribeMetadataRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLIENT_SUPPORTS_IDLE_HEARTBEAT_FIELD_NUMBER: _builtins.int
+    client_supports_idle_heartbeat: _builtins.bool
+    def __init__(
+        self,
+        *,
+        client_supports_idle_heartbeat: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_supports_idle_heartbeat", b"client_supports_idle_heartbeat"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubscribeMetadataRequest: _TypeAlias = SubscribeMetadataRequest  # noqa: Y015
+
+@_typing.final
+class SubscribeMetadataResponse(_message.Message):
+    """Without an event: a heartbeat, "you have everything of mine up to then"."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TS_NS_FIELD_NUMBER: _builtins.int
+    FLUSHED_TS_NS_FIELD_NUMBER: _builtins.int
+    ts_ns: _builtins.int
+    """Unix nanoseconds"""
+    flushed_ts_ns: _builtins.int
+    """Unix nanoseconds"""
+    def __init__(
+        self,
+        *,
+        ts_ns: _builtins.int = ...,
+        flushed_ts_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flushed_ts_ns", b"flushed_ts_ns", "ts_ns", b"ts_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubscribeMetadataResponse: _TypeAlias = SubscribeMetadataResponse  # noqa: Y015

@@ -2,7 +2,7 @@
 
 manage.py runs it without loading Django; this module is for `manage.py help` and `call_command`.
 
-Elsewhere: the node (lockcore.service.node_main).
+Elsewhere: the node (lockcore.node_command).
 """
 
 import sys
@@ -11,7 +11,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from lockcore.service.node_main import main
+from lockcore.node_command import main
 
 
 class Command(BaseCommand):
