@@ -42,7 +42,7 @@ from lockcore.core.requests import Request
 from lockcore.core.ring import position_of
 from lockcore.core.serving import begin, handle, pass_on
 from lockcore.core.state import with_moved_to
-from lockcore.core.views import promote_ready
+from lockcore.core.views import drop_if_surplus, promote_ready
 
 if TYPE_CHECKING:
     from lockcore.core.state import NodeState
@@ -245,6 +245,7 @@ def _transfer_delivered(state: NodeState, item: Delivered, peer: str) -> None:
         state.stop_serving(lease)
         if lease.live(state.now.boot_ns):
             state.emit(EventKind.DEMOTED, lease, peer, HANDED_OVER_TEXT)
+        drop_if_surplus(state, lease)  # this answer may come after the word that all have settled
 
 
 def _ask_heir(state: NodeState, item: Delivered, peer: str) -> None:

@@ -263,12 +263,17 @@ def drop_surplus_copies(state: NodeState, settled_view: int) -> None:
     if settled_view <= state.handover.settled_view:
         return
     state.handover.settled_view = settled_view
-    if state.view is None or settled_view < state.view.number:
-        return
     for item in state.items():
-        mine = state.me.address in state.owners_at(item.position)
-        if not mine and not item.serving and item.key not in state.desk.pending:
-            state.drop(item.key)
+        drop_if_surplus(state, item)
+
+
+def drop_if_surplus(state: NodeState, item: Lease | RangeFile) -> None:
+    """Forget a copy that is neither primary's nor backup's, once every member has settled in this view."""
+    if state.view is None or state.handover.settled_view < state.view_number:
+        return
+    mine = state.me.address in state.owners_at(item.position)
+    if not mine and not item.serving and item.key not in state.desk.pending:
+        state.drop(item.key)
 
 
 def refuse_waiting(state: NodeState, text: str) -> None:

@@ -12,7 +12,8 @@ import pytest
 from lockcore.core.config import NodeConfig
 from lockcore.core.events import EventKind
 from lockcore.core.messages import Code, HeartbeatAck, Lock, ViewUpdate
-from lockcore.core.view import View
+from lockcore.core.ring import HashRing
+from lockcore.core.view import MemberId, View
 from tests.lockcore.core.bench import Bench, granted, record, refused
 
 
@@ -130,6 +131,22 @@ def test_copies_that_nobody_needs_are_forgotten_once_everybody_has_settled() -> 
     bench.tell(HeartbeatAck(0, bench.number, bench.number))
     assert not any(bench.knows(k) for k in surplus)
     assert sorted(k for k in keys if bench.knows(k)) == sorted(set(keys) - set(surplus))
+
+
+def test_a_copy_that_was_handed_over_is_forgotten_also_when_its_answer_comes_last() -> None:
+    """Found by simulation (seed 5031934): the master's word that all have settled was faster, and the copy stayed."""
+    bench = Bench().settle()
+    after = HashRing(["a:1", "b:2", "c:3", "d:4"])
+    keys = (bench.key("a:1", nth=i) for i in range(500))
+    key = next(k for k in keys if "a:1" not in after.owners(k))
+    granted(bench.acquire(key))
+    bench.peers |= {"c:3": MemberId("c:3", 1), "d:4": MemberId("d:4", 1)}
+    bench.view()
+    bench.seal()
+    bench.tell(HeartbeatAck(0, bench.number, bench.number))
+    assert bench.lease(key).serving
+    bench.take_in_all()
+    assert not bench.knows(key)
 
 
 def test_a_node_tells_that_it_has_settled_once_per_view() -> None:
