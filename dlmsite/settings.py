@@ -96,6 +96,10 @@ SQLITE_OPTIONS = {
 }
 
 
+# No query here is worth compiling: it takes longer than they do, and is planned where a busy key makes one look costly.
+POSTGRESQL_OPTIONS = {"options": "-c jit=off"}
+
+
 def _database() -> dict[str, Any]:
     # Connections end with the request: under ASGI, Django recommends no persistent ones.
     parsed: dict[str, Any]
@@ -107,6 +111,8 @@ def _database() -> dict[str, Any]:
         parsed["OPTIONS"] = {**SQLITE_OPTIONS, **parsed.get("OPTIONS", {})}
         # Tests use a file as well: in memory, threads share one connection's locks and WAL does not exist.
         parsed["TEST"] = {"NAME": DATA_DIR / "test.sqlite3"}
+    elif parsed["ENGINE"] == "django.db.backends.postgresql":
+        parsed["OPTIONS"] = {**POSTGRESQL_OPTIONS, **parsed.get("OPTIONS", {})}
     return parsed
 
 

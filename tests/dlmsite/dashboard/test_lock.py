@@ -123,10 +123,11 @@ def test_a_life_is_told_newest_first_with_what_was_refused(as_user: AsUser) -> N
 @pytest.mark.django_db
 @pytest.mark.usefixtures("cluster")
 def test_a_long_life_comes_in_pages(as_user: AsUser, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "ROWS_MAX", 4)
+    monkeypatch.setattr(lock, "ROWS_MAX", 6)
     story = Story()
     for generation in range(1, 6):
         story.tell("granted", generation)
+        story.tell("queued", generation)  # read, and no part of it
         story.tell("released", generation)
     story.save()
     seen: list[str] = []
