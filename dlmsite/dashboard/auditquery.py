@@ -24,6 +24,7 @@ from django.db import connection
 from dlmsite.dashboard.auditclauses import Clause, clauses, until_ns
 from dlmsite.dashboard.auditfilter import Filter
 from dlmsite.journal.chain import SPAN_ROWS
+from dlmsite.journal.indexes import POSTGRESQL
 from dlmsite.journal.models import EventSpan, LockEvent
 
 ROWS_MAX: Final = 200_000
@@ -34,6 +35,8 @@ PROBE_ROWS: Final = 2_000
 """Counted of each clause to see which matches least."""
 PREFIX_ROWS_MAX: Final = 100_000
 """More keys' events than this are not sorted by id for each page: the rows themselves are read in their order."""
+PREFIX_FETCHED_MAX: Final = 8_000
+"""The same on PostgreSQL, which fetches the row of each entry of an index on an expression, and each from elsewhere."""
 INTERVALS_MAX: Final = 32
 TABLE: Final = '"journal_lockevent"'
 
@@ -207,8 +210,9 @@ class _Search:
         best = min(counts, default=(PROBE_ROWS, 0))
         if best[0] < PROBE_ROWS:
             return ordered[best[1]]
+        most = min(PREFIX_ROWS_MAX, PREFIX_FETCHED_MAX) if connection.vendor == POSTGRESQL else PREFIX_ROWS_MAX
         for clause in leads:
-            if not clause.ordered and _probe(clause, first, last, PREFIX_ROWS_MAX) < PREFIX_ROWS_MAX:
+            if not clause.ordered and _probe(clause, first, last, most) < most:
                 return clause
         return ordered[0] if ordered else None
 
