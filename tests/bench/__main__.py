@@ -26,6 +26,8 @@ NAMES: Final = (
     "push",
     "recorder",
     "page",
+    "calm",
+    "crowd",
     "ranges",
     "renewal",
     "queue",

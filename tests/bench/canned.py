@@ -81,6 +81,10 @@ class CannedCluster:
         del self._held[:locks]
         return self._delta(events) | {"nodes": self._nodes(), "master": MASTER}
 
+    def nothing(self) -> Json:
+        """Return what a quiet cluster sends: the nodes' figures, as they were."""
+        return self._delta([]) | {"nodes": self._nodes(), "master": MASTER}
+
     def kill(self, index: int) -> Json:
         """Mark a node as down; return the delta with the new view."""
         self._down.add(self._addresses[index])

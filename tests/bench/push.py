@@ -115,7 +115,7 @@ async def _watch(
     held = await asyncio.gather(
         *(client.acquire(f"push/held/{i}", ttl=HELD_TTL_S, owner="holder") for i in range(HELD))
     )
-    task = asyncio.create_task(_work(client, name.replace(" ", "-"), load))
+    task = asyncio.create_task(work(client, name.replace(" ", "-"), load))
     try:
         await look()
         await asyncio.sleep(WARM_S)
@@ -187,7 +187,7 @@ def _most_in_a_second(times_ms: list[float]) -> int:
     return max((sum(begin <= at < begin + 1_000 for at in times_ms) for begin in times_ms), default=0)
 
 
-async def _work(client: LockClient, name: str, load: Load) -> None:
+async def work(client: LockClient, name: str, load: Load) -> None:
     """Begin a cycle every 4 ms, whatever became of the others."""
     began = time.monotonic()
     under_way: set[asyncio.Task[None]] = set()

@@ -43,6 +43,11 @@ def at_most(what: str, found: float, limit: float, unit: str, digits: int = 3) -
     return Row(what, f"{found:.{digits}f} {unit}", f"<= {limit:g} {unit}", found <= limit)
 
 
+def at_least(what: str, found: float, limit: float, digits: int = 3) -> Row:
+    """Return a row that is met by a value from `limit` on."""
+    return Row(what, f"{found:.{digits}f}", f">= {limit:g}", found >= limit)
+
+
 def exactly(what: str, found: int, wanted: int, note: str = "") -> Row:
     """Return a row that is met by one number only."""
     return Row(what, f"{found:,}{note}", f"{wanted:,}", found == wanted)
