@@ -119,3 +119,11 @@ def test_asking_for_help_leaves_no_file_behind(tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     assert not folder.exists()
+
+
+def test_a_folder_of_languages_has_to_be_there(tmp_path: Path) -> None:
+    """A typing error would otherwise be a site in English, and nobody would know why."""
+    assert read_environment({"LOCKRING_LOCALE": str(tmp_path)}).locale_dir == tmp_path
+    assert read_environment({}).locale_dir is None
+    with pytest.raises(EnvironmentProblem, match="CODE/LC_MESSAGES"):
+        read_environment({"LOCKRING_LOCALE": str(tmp_path / "nowhere")})
