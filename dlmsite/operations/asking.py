@@ -4,20 +4,20 @@ Elsewhere: who wants to know (report, dlmsite.dashboard.inspecting), who wants t
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import grpc
 
-from lockcore.core.inspecting import KeySeen, SessionsSeen
+from lockcore.core.inspecting import KeySeen, LeaseSeen, SessionsSeen
 from lockcore.core.operations import ForceRelease, Result
 from lockcore.service.channels import Gate, open_channel
 from lockcore.wire.addresses import grpc_target
 from lockcore.wire.codec import NodeStatus, decode_status
 from lockcore.wire.errors import CodecError
-from lockcore.wire.inspect_codec import decode_key, decode_sessions, encode_inspect
+from lockcore.wire.inspect_codec import decode_key, decode_leases, decode_sessions, encode_inspect, encode_keys
 from lockcore.wire.master_codec import Overview, decode_overview
-from lockcore.wire.methods import FORCE_RELEASE, INSPECT, ISOLATE, ISOLATED, OVERVIEW, SESSIONS, STATUS
+from lockcore.wire.methods import FORCE_RELEASE, INSPECT, ISOLATE, ISOLATED, LEASES, OVERVIEW, SESSIONS, STATUS
 from lockcore.wire.operators_codec import decode_outcome, encode_force_release
 from lockcore.wire.rehearsal_codec import Isolation, decode_isolation, encode_isolation
 
@@ -46,6 +46,16 @@ async def ask_keys(addresses: list[str], key: str) -> dict[str, KeySeen | None]:
     """Return what each node has of a key; None for one that does not answer."""
     answers = await asyncio.gather(*(ask_key(address, key) for address in addresses))
     return dict(zip(addresses, answers, strict=True))
+
+
+async def ask_leases(keys: Mapping[str, list[str]]) -> dict[str, tuple[LeaseSeen, ...] | None]:
+    """Return how long locks are held yet, by the node that was asked for them; None for one that does not answer.
+
+    Args:
+        keys: which keys to ask which address for, at most LEASES_TOLD_MAX each.
+    """
+    asked = (_ask(grpc_target(address), LEASES, decode_leases, encode_keys(of)) for address, of in keys.items())
+    return dict(zip(keys, await asyncio.gather(*asked), strict=True))
 
 
 async def ask_sessions(addresses: list[str]) -> dict[str, SessionsSeen | None]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from lockcore.core.limits import NS_PER_MS
@@ -21,7 +22,7 @@ from lockcore.core.rangerecords import Span
 from lockcore.core.ring import position_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from lockcore.core.leases import Lease
     from lockcore.core.rangefiles import RangeFile
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 ROWS_TOLD_MAX: Final = 500
 WAITERS_TOLD_MAX: Final = 200
 SESSIONS_TOLD_MAX: Final = 200
+LEASES_TOLD_MAX: Final = 500
 COUNTED_MAX: Final = 20_000
 """Locks, ranges and places that are counted for one answer: some ten milliseconds."""
 
@@ -89,6 +91,15 @@ class KeySeen:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseSeen:
+    """How long a named lock is held yet, at its primary, if nothing is renewed."""
+
+    key: str
+    generation: int
+    remaining_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class SessionSeen:
     """A session, and what it has where this node decides. `state`: alive, lapsed or ended."""
 
@@ -136,6 +147,17 @@ def see_key(state: NodeState, key: str) -> KeySeen:
         ),
         waiting_total=len(waiting),
     )
+
+
+def see_leases(state: NodeState, keys: Iterable[str]) -> tuple[LeaseSeen, ...]:
+    """Return which of these keys are held as far as this node decides, and how long yet; it is silent of the others."""
+    now_ns = state.now.boot_ns
+    found = []
+    for key in islice(keys, LEASES_TOLD_MAX):
+        lease = state.table.get(key)
+        if lease is not None and lease.live(now_ns) and state.decides(lease.position):
+            found.append(LeaseSeen(key, lease.generation, max(0, lease.ends_ns - now_ns) // NS_PER_MS))
+    return tuple(found)
 
 
 def see_sessions(state: NodeState) -> SessionsSeen:

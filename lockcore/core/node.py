@@ -28,7 +28,7 @@ from lockcore.core import cleaning, queueing
 from lockcore.core.config import NodeConfig
 from lockcore.core.events import EventKind
 from lockcore.core.inbox import receive
-from lockcore.core.inspecting import KeySeen, SessionsSeen, see_key, see_sessions
+from lockcore.core.inspecting import KeySeen, LeaseSeen, SessionsSeen, see_key, see_leases, see_sessions
 from lockcore.core.limits import NS_PER_MS, REQUEST_TIMEOUT_MS_MAX
 from lockcore.core.messages import (
     PROBE_LSN,
@@ -62,7 +62,7 @@ from lockcore.core.state import NodeState
 from lockcore.core.views import adopt, drop_surplus_copies, promote_ready, refuse_waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from lockcore.core.leases import Lease
     from lockcore.core.view import MemberId, View
@@ -148,6 +148,11 @@ class NodeCore:
         """Return what this node decides about a key, for people."""
         self._state.now = now
         return see_key(self._state, key)
+
+    def see_leases(self, keys: Iterable[str], now: Instant) -> tuple[LeaseSeen, ...]:
+        """Return which of some keys are held here, and how long yet, for people."""
+        self._state.now = now
+        return see_leases(self._state, keys)
 
     def see_sessions(self, now: Instant) -> SessionsSeen:
         """Return the newest sessions and what they have here, for people."""

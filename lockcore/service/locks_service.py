@@ -34,7 +34,7 @@ from lockcore.wire.codec import (
     encode_server_batch,
     encode_status,
 )
-from lockcore.wire.inspect_codec import decode_inspect, encode_key, encode_sessions
+from lockcore.wire.inspect_codec import decode_inspect, decode_keys, encode_key, encode_leases, encode_sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -83,6 +83,7 @@ class LocksService:
             "Converse": grpc.stream_stream_rpc_method_handler(self._converse),
             "Status": grpc.unary_unary_rpc_method_handler(self._tell_status),
             "Inspect": grpc.unary_unary_rpc_method_handler(self._inspect),
+            "Leases": grpc.unary_unary_rpc_method_handler(self._tell_leases),
             "Sessions": grpc.unary_unary_rpc_method_handler(self._tell_sessions),
         }
 
@@ -101,6 +102,14 @@ class LocksService:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         await self._pass()
         return encode_key(self._shell.core.see_key(key, clock.now()))
+
+    async def _tell_leases(self, data: bytes, context: Context) -> bytes:
+        try:
+            keys = decode_keys(data)
+        except CodecError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        await self._pass()
+        return encode_leases(self._shell.core.see_leases(keys, clock.now()))
 
     async def _tell_sessions(self, _: bytes, context: Context) -> bytes:
         del context

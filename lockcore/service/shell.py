@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from lockcore.core.events import Event
-    from lockcore.core.inspecting import KeySeen, SessionsSeen
+    from lockcore.core.inspecting import KeySeen, LeaseSeen, SessionsSeen
     from lockcore.core.messages import Gauges, NodeMessage, Register
     from lockcore.core.view import MemberId, View
 
@@ -76,6 +76,7 @@ class Core(Protocol):
     def serving(self, now: Instant) -> bool: ...  # noqa: D102
     def acquiring(self) -> bool: ...  # noqa: D102
     def see_key(self, key: str, now: Instant) -> KeySeen: ...  # noqa: D102
+    def see_leases(self, keys: Iterable[str], now: Instant) -> tuple[LeaseSeen, ...]: ...  # noqa: D102
     def see_sessions(self, now: Instant) -> SessionsSeen: ...  # noqa: D102
 
 

@@ -7,12 +7,26 @@ Elsewhere: what is told (lockcore.core.inspecting), other messages (codec).
 
 from __future__ import annotations
 
-from lockcore.core.inspecting import Holder, KeySeen, Place, RangePlace, SessionSeen, SessionsSeen
+from typing import TYPE_CHECKING
+
+from lockcore.core.inspecting import (
+    LEASES_TOLD_MAX,
+    Holder,
+    KeySeen,
+    LeaseSeen,
+    Place,
+    RangePlace,
+    SessionSeen,
+    SessionsSeen,
+)
 from lockcore.core.limits import KEY_BYTES_MAX
 from lockcore.wire.answering import piece_message, piece_of
 from lockcore.wire.errors import CodecError
 from lockcore.wire.gen import lockring_pb2 as pb
 from lockcore.wire.parts import encoder, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @encoder
@@ -27,11 +41,48 @@ def decode_inspect(data: bytes) -> str:
     Raises:
         CodecError: no key, or one that is too long.
     """
-    key = parse(pb.InspectRequest, data).key
+    return _checked(parse(pb.InspectRequest, data).key)
+
+
+def _checked(key: str) -> str:
     size = len(key.encode())
     if not 0 < size <= KEY_BYTES_MAX:
         raise CodecError(f"a key has 1 to {KEY_BYTES_MAX} bytes of UTF-8; this one has {size}")
     return key
+
+
+@encoder
+def encode_keys(keys: Iterable[str]) -> bytes:
+    """Return the bytes that ask for the leases of some keys."""
+    return pb.KeysRequest(keys=keys).SerializeToString()
+
+
+def decode_keys(data: bytes) -> tuple[str, ...]:
+    """Return the keys that are asked for.
+
+    Raises:
+        CodecError: too many, or one that is empty or too long.
+    """
+    keys = parse(pb.KeysRequest, data).keys
+    if len(keys) > LEASES_TOLD_MAX:
+        raise CodecError(f"at most {LEASES_TOLD_MAX} keys at a time; these are {len(keys)}")
+    return tuple(_checked(key) for key in keys)
+
+
+@encoder
+def encode_leases(seen: Iterable[LeaseSeen]) -> bytes:
+    """Return the bytes of the leases that are seen."""
+    leases = [pb.LeaseSeen(key=s.key, generation=s.generation, remaining_ms=s.remaining_ms) for s in seen]
+    return pb.LeasesSeen(leases=leases).SerializeToString()
+
+
+def decode_leases(data: bytes) -> tuple[LeaseSeen, ...]:
+    """Return the leases that are seen.
+
+    Raises:
+        CodecError: they cannot be read.
+    """
+    return tuple(LeaseSeen(s.key, s.generation, s.remaining_ms) for s in parse(pb.LeasesSeen, data).leases)
 
 
 @encoder

@@ -28,6 +28,7 @@ def path(service: str, method: str) -> str:
 CONVERSE: Final = path(LOCKS, "Converse")
 STATUS: Final = path(LOCKS, "Status")
 INSPECT: Final = path(LOCKS, "Inspect")
+LEASES: Final = path(LOCKS, "Leases")
 SESSIONS: Final = path(LOCKS, "Sessions")
 LINK: Final = path(PEERS, "Link")
 ISOLATE: Final = path(REHEARSAL, "Isolate")

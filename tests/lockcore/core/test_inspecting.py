@@ -9,7 +9,14 @@ from lockcore.core.events import EventKind
 from lockcore.core.inspecting import KeySeen, SessionsSeen
 from lockcore.core.messages import MoveRanges
 from lockcore.core.rangerecords import Kind
-from lockcore.wire.inspect_codec import decode_key, decode_sessions, encode_key, encode_sessions
+from lockcore.wire.inspect_codec import (
+    decode_key,
+    decode_leases,
+    decode_sessions,
+    encode_key,
+    encode_leases,
+    encode_sessions,
+)
 from tests.lockcore.core.sessionworld import Client, Cluster, granted
 from tests.lockcore.core.test_ranging import Ranger
 
@@ -50,6 +57,25 @@ def test_the_primary_tells_who_holds_and_who_waits_in_order() -> None:
     assert first is None
     assert second is not None
     assert 0 < second <= 5_000
+
+
+def test_leases_of_many_keys_are_told_where_they_are_held_and_decided() -> None:
+    """As what is asked of one key tells them: people see the same in a list and in a dialog."""
+    cluster = Cluster()
+    ada = Client(cluster, "ada")
+    keys = [f"k{i}" for i in range(12)]
+    generations = {key: granted(ada.lock(key)).generation for key in keys}
+    told: dict[str, int] = {}
+    for node in cluster.world.nodes.values():
+        seen = node.core.see_leases([*keys, "held by nobody"], cluster.world.instant(node.clock))
+        assert decode_leases(encode_leases(seen)) == seen
+        for lease in seen:
+            assert lease.key not in told
+            told[lease.key] = lease.generation
+            holder = see(cluster, node.address, lease.key).holder
+            assert holder is not None
+            assert (lease.generation, lease.remaining_ms) == (holder.generation, holder.remaining_ms)
+    assert told == generations
 
 
 def test_rows_and_waiting_requests_are_told_as_they_stand() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lockcore.core.events import Event, EventKind
-from lockcore.core.inspecting import KeySeen, SessionsSeen
+from lockcore.core.inspecting import KeySeen, LeaseSeen, SessionsSeen
 from lockcore.core.messages import (
     ClientCall,
     Code,
@@ -83,6 +83,10 @@ class Script:
     def see_key(self, key: str, now: Instant) -> KeySeen:
         del key, now
         return KeySeen(decides=False)
+
+    def see_leases(self, keys: Iterable[str], now: Instant) -> tuple[LeaseSeen, ...]:
+        del keys, now
+        return ()
 
     def see_sessions(self, now: Instant) -> SessionsSeen:
         del now
