@@ -110,7 +110,7 @@ def switch_workload(request: HttpRequest) -> HttpResponse:
 def _ask(request: HttpRequest, what: str, target: str, check: Check, read: Read = asked.nothing) -> HttpResponse:
     who = request.user.get_username()
     try:
-        helm = _helm_for(request)
+        helm = helm_for(request)
         options, words = read(request)
         check(helm)
     except Refusal as refusal:
@@ -122,7 +122,12 @@ def _ask(request: HttpRequest, what: str, target: str, check: Check, read: Read 
     return answer({"action": picture.action_of(action)}, HTTPStatus.ACCEPTED)
 
 
-def _helm_for(request: HttpRequest) -> Helm:
+def helm_for(request: HttpRequest) -> Helm:
+    """Return who carries out what is asked for.
+
+    Raises:
+        Refusal: who asks may not, or nobody is there.
+    """
     if not can_operate(request.user):
         text = "You are a viewer: you see everything, and only an operator may act."
         raise Refusal(HTTPStatus.FORBIDDEN, "Not allowed", text)

@@ -13,6 +13,7 @@ from dlmsite.dashboard import (
     lock,
     metrics,
     moment,
+    plan,
     series,
     spacetimepage,
     timeline,
@@ -53,5 +54,9 @@ urlpatterns: list[URLPattern] = [
     path("api/rehearsal/", actions.rehearse, name="rehearse"),
     path("api/rehearsal/stop/", actions.stop_rehearsal, name="stop-rehearsal"),
     path("api/locks/release/", actions.release_lock, name="release"),
+    path("api/plan/", plan.preview, name="plan-preview"),
+    path("api/plan/commit/", plan.commit, name="plan-commit"),
+    path("api/plan/<int:plan_id>/", plan.plan, name="plan"),
+    path("api/plans/", plan.plans, name="plans"),
     path("api/workload/", actions.switch_workload, name="workload"),
 ]

@@ -5,8 +5,8 @@ An action is done when the master shows its result, not when a signal was sent o
 Invariants
   H1  Every claimed action ends, done or failed, within its deadline.
   H2  At most one action at a time on one target.
-Elsewhere: processes (supervisor), rows (requests), the workload's process (workload), nodes that are held (holds),
-rehearsals (rehearsal).
+Elsewhere: processes (supervisor), rows (requests), whose turn it is in a plan (turns), what came of one
+(concluding), the workload's process (workload), nodes that are held (holds), rehearsals (rehearsal).
 """
 
 import asyncio
@@ -21,7 +21,8 @@ from typing import Final, Protocol
 
 from django.db import DatabaseError
 
-from dlmsite.operations import holdrows, requests
+from dlmsite.operations import holdrows, planrows, requests
+from dlmsite.operations.concluding import conclude
 from dlmsite.operations.holds import Holds
 from dlmsite.operations.locks import Locks
 from dlmsite.operations.models import OperatorAction
@@ -29,6 +30,8 @@ from dlmsite.operations.ports import EventSink, Master, RunInJournal
 from dlmsite.operations.rehearsal import RehearsalRunner
 from dlmsite.operations.seats import NODES_MAX, next_label
 from dlmsite.operations.supervisor import OperationProblem, Seat, Supervisor, describe_end
+from dlmsite.operations.turns import Turns
+from dlmsite.operations.waiting import comes_true
 from lockcore.core.events import Event, EventBatch, EventKind, NumberedEvent
 from lockcore.core.operations import ForceRelease
 from lockcore.core.view import MemberId
@@ -36,7 +39,6 @@ from lockcore.core.view import MemberId
 log = logging.getLogger(__name__)
 
 POLL_S: Final = 0.2
-LOOK_S: Final = 0.05
 KILL_S: Final = 10.0
 LEAVE_S: Final = 20.0
 """A node gives itself ten seconds to hand over; its successor needs a moment as well."""
@@ -81,6 +83,7 @@ class Helm:
         self._holds.tell = self._tell_of_node
         self._rehearsal = tools.rehearsal
         self._locks = tools.locks
+        self._turns = Turns(master, run)
         self._sink = sink
         self._run = run
         self._incarnation = time.time_ns()
@@ -106,6 +109,8 @@ class Helm:
         """Claim and carry out, until cancelled."""
         try:
             await self._run(requests.abandon)
+            for plan_id in await self._run(planrows.unconcluded):  # its site ended meanwhile
+                self._begin(conclude(plan_id, self._master, self._run))
             while True:
                 try:
                     for action in await self._run(requests.claim):
@@ -125,10 +130,12 @@ class Helm:
 
     async def _carry_out(self, action: OperatorAction) -> None:
         label = f"{action.what} {action.target}".strip()
-        self._tell(action, f"{action.who}: {label} requested")
-        action.view_from = self._view_number()
+        of = f" in plan {action.plan_id}" if action.plan_id is not None else ""
+        self._tell(action, f"{action.who}: {label} requested{of}")
         done = False
         try:
+            await self._turns.wait(action)
+            action.view_from = self._view_number()
             async with self._targets[action.target or action.what]:
                 detail = await self._deeds[action.what](action)
             done = True
@@ -140,8 +147,16 @@ class Helm:
             log.exception("action %d (%s) failed unexpectedly", action.pk, label)
             detail = "failed unexpectedly: see the site's log"
         await self._insist_on_end(action, done=done, detail=detail)
+        self._turns.ended()
+        await self._conclude_plan(action)
         label = f"{action.what} {action.target}".strip()
         self._tell(action, f"{action.who}: {label} {'done' if done else 'failed'}: {detail}")
+
+    async def _conclude_plan(self, action: OperatorAction) -> None:
+        """After the last action of a plan, see to it that what came of it is written down."""
+        plan_id = action.plan_id
+        if plan_id is not None and await self._run(lambda: requests.plan_ended(plan_id)):
+            self._begin(conclude(plan_id, self._master, self._run))
 
     async def _insist_on_end(self, action: OperatorAction, *, done: bool, detail: str) -> None:
         seat = self._supervisor.seats.get(action.target)
@@ -203,9 +218,11 @@ class Helm:
         return await self._joined(self._supervisor.start(action.target))
 
     async def _add(self, action: OperatorAction) -> str:
-        label = next_label(self._supervisor.seats)
+        label = action.target or next_label(self._supervisor.seats)
         if label is None:
             raise OperationProblem(f"all {NODES_MAX} labels are in use: restart a node that was stopped")
+        if label in self._supervisor.seats:
+            raise OperationProblem(f"{label} has been added by somebody else meanwhile")
         action.target = label
         return await self._joined(self._supervisor.start(label))
 
@@ -247,7 +264,7 @@ class Helm:
         member = self._supervisor.member_of(seat)
         if member is None:
             return "; it had never joined the ring"
-        if not await _comes_true(lambda: not self._is_up(member), KILL_S):
+        if not await comes_true(lambda: not self._is_up(member), KILL_S):
             raise OperationProblem(f"{seat.label} has ended, but the master has not taken it out of the ring")
         view = self._master.view
         return f"; out of the ring in view {view.number}" if view else ""
@@ -256,7 +273,7 @@ class Helm:
         process = seat.process
         if process is None:
             raise OperationProblem(f"{seat.label} was not started")
-        await _comes_true(lambda: not seat.alive or self._has_settled(seat), JOIN_S)
+        await comes_true(lambda: not seat.alive or self._has_settled(seat), JOIN_S)
         if not seat.alive:
             last = self._supervisor.logs.last_line(seat.label)
             raise OperationProblem(f"{seat.label} ended at once ({describe_end(seat)}): {last or 'it printed nothing'}")
@@ -274,13 +291,3 @@ class Helm:
     def _has_settled(self, seat: Seat) -> bool:
         member = self._supervisor.member_of(seat)
         return member is not None and self._is_up(member) and self._master.settled
-
-
-async def _comes_true(condition: Callable[[], bool], within_s: float) -> bool:
-    """Say whether it became true in time."""
-    deadline = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() >= deadline:
-            return False
-        await asyncio.sleep(LOOK_S)
-    return True

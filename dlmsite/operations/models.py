@@ -5,8 +5,10 @@ Invariants
       before: of two supervisors that see a request, one gets it.
   O2  A refusal is a row as well: state failed, detail why.
   O3  A hold is a row before anything is held, and shown only once it has been seen (`since_ns`).
-Elsewhere: asking and claiming (requests), doing (helm, supervisor, holds, rehearsal).
+Elsewhere: asking and claiming (requests), doing (helm, supervisor, holds, rehearsal), plans (planrows).
 """
+
+from typing import Any
 
 from django.db import models
 
@@ -18,6 +20,27 @@ class ActionState(models.TextChoices):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+
+
+class ChangePlan(models.Model):
+    """Changes of the ring that somebody committed to together, with what was foreseen and, later, what came of it.
+
+    `locks` and `outcomes` are compressed, and go with each other row by row.
+    """
+
+    who = models.CharField(max_length=150)
+    view = models.BigIntegerField(help_text="the view that it was made for")
+    pace = models.CharField(max_length=16, help_text="together, or in turn")
+    changes: Any = models.JSONField(help_text="[{what, label, address, wave}]")
+    foreseen: Any = models.JSONField(help_text="in total: shares of the key space, held locks")
+    locks = models.BinaryField(help_text="what was foreseen of each held lock")
+    after_event = models.BigIntegerField(help_text="the newest event when it was committed to")
+    committed_at_ns = models.BigIntegerField()
+    happened: Any = models.JSONField(null=True, help_text="in total; null: not settled yet, or nobody has looked")
+    outcomes = models.BinaryField(null=True, help_text="what became of each lock")
+
+    def __str__(self) -> str:
+        return f"plan {self.pk} by {self.who}"
 
 
 class OperatorAction(models.Model):
@@ -35,6 +58,8 @@ class OperatorAction(models.Model):
     address = models.CharField(max_length=255, blank=True, default="", help_text="of the node it was done to")
     view_from = models.BigIntegerField(null=True, help_text="the newest view when it began; null: never begun, or old")
     view_to = models.BigIntegerField(null=True, help_text="the newest view when it ended")
+    plan = models.ForeignKey(ChangePlan, models.SET_NULL, null=True, related_name="actions")
+    wave = models.IntegerField(default=0, help_text="of its plan: begins when all of the one before have ended")
 
     class Meta:
         """What the database sees to."""

@@ -11,11 +11,14 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from dlmsite.operations.models import ActionState, Helm, OperatorAction
+from dlmsite.operations.models import ActionState, ChangePlan, Helm, OperatorAction
 
 DETAIL_CHARS_MAX: Final = 1000
 PRESENT_NS: Final = 5_000_000_000
 """A supervisor that has not written for so long is not there."""
+OPEN: Final = (ActionState.REQUESTED, ActionState.RUNNING)
+CHANGES: Final = ("kill", "stop", "restart", "add", "pause", "resume", "isolate", "heal")
+"""What may change the ring."""
 STALE_NS: Final = 30_000_000_000
 """Nobody expects a request this old to be carried out any more."""
 
@@ -86,16 +89,41 @@ def abandon() -> None:
     old.update(state=ActionState.FAILED, detail="no supervisor was running", ended_at_ns=now_ns)
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What of a plan comes before an action: how many have not ended, one that has failed, how they follow."""
+
+    open: int
+    failed: str | None
+    pace: str
+
+
+def waves_before(action: OperatorAction) -> Before:
+    """Return how the waves before an action of a plan are doing."""
+    earlier = OperatorAction.objects.filter(plan_id=action.plan_id, wave__lt=action.wave).order_by("id")
+    failed = next((f"{row.what} {row.target}".strip() for row in earlier if row.state == ActionState.FAILED), None)
+    pace = ChangePlan.objects.filter(actions=action).values_list("pace", flat=True).first()
+    return Before(sum(row.state in OPEN for row in earlier), failed, pace or "")
+
+
+def plan_ended(plan_id: int) -> bool:
+    """Say whether all actions of a plan have ended."""
+    return not OperatorAction.objects.filter(plan_id=plan_id, state__in=OPEN).exists()
+
+
+def open_changes() -> OperatorAction | None:
+    """Return an action on any node that has not ended."""
+    return OperatorAction.objects.filter(what__in=CHANGES, state__in=OPEN).order_by("id").first()
+
+
 def open_action_on(target: str) -> OperatorAction | None:
     """Return an action on the target that has not ended."""
-    states = (ActionState.REQUESTED, ActionState.RUNNING)
-    return OperatorAction.objects.filter(target=target, state__in=states).order_by("-id").first()
+    return OperatorAction.objects.filter(target=target, state__in=OPEN).order_by("-id").first()
 
 
 def open_action(what: str) -> OperatorAction | None:
     """Return an action of a kind that has not ended."""
-    states = (ActionState.REQUESTED, ActionState.RUNNING)
-    return OperatorAction.objects.filter(what=what, state__in=states).order_by("-id").first()
+    return OperatorAction.objects.filter(what=what, state__in=OPEN).order_by("-id").first()
 
 
 def present_helm() -> Helm | None:

@@ -24,6 +24,7 @@ import { RingView } from "./ringview.js";
 import { Search } from "./search.js";
 import { SessionsPanel } from "./sessions.js";
 import { LiveSocket } from "./socket.js";
+import { StagePanel } from "./stage.js";
 import { Tables } from "./tables.js";
 import { TailPanel } from "./tail.js";
 import { gettext } from "./text.js";
@@ -83,6 +84,7 @@ const lookAt = (/** @type {string} */ key) => {
   else keyDialog.open(key);
 };
 const search = new Search({ cluster, view, colorOf, onKey: lookAt });
+const stage = new StagePanel({ cluster, colorOf, isLive, onKey: lookAt, onAction: noteAction });
 const tail = new TailPanel(cluster, colorOf, lookAt);
 const tables = new Tables(cluster, colorOf, (node) => nodes.healthOf(node), lookAt);
 const invariants = new InvariantsPanel(cluster, () => isFresh(Date.now() - socket.link.heardMs, 0, lagMs()));
@@ -188,6 +190,7 @@ function show(change) {
   if (change.nodes || change.view) refreshColors();
   if (change.ring) showRing(change.ring);
   if (change.view) header.showView();
+  if (change.view) stage.changed();
   if (change.nodes || change.view || change.actions) nodes.show();
   if (change.actions) actions.show();
   if (change.invariants) invariants.show();

@@ -211,7 +211,7 @@ function layerAbove(below) {
  * @param {HTMLCanvasElement} layer
  * @param {(ctx: CanvasRenderingContext2D) => void} paint
  */
-function paintLayer(layer, paint) {
+export function paintLayer(layer, paint) {
   const ctx = contextOf(layer);
   ctx.setTransform(1, 0, 0, 1, 0, 0);
   ctx.clearRect(0, 0, layer.width, layer.height);
@@ -227,7 +227,7 @@ function contextOf(canvas) {
 }
 
 /** @param {Element} element @returns {import("./ringlayers.js").Theme} */
-function themeOf(element) {
+export function themeOf(element) {
   const style = getComputedStyle(element);
   const of = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
   return {

@@ -34,6 +34,7 @@ NAMES: Final = (
     "stream",
     "audit",
     "moments",
+    "plan",
 )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +56,11 @@ def supervisor(supervise: Start) -> Supervisor:
     return supervise()
 
 
-@pytest.fixture
-async def act(supervisor: Supervisor, master: FakeMaster, sink: Sink, tmp_path: Path) -> AsyncIterator[Act]:
-    """Asks for an action and returns its row when it has ended. Stand-ins join as soon as they run."""
+@asynccontextmanager
+async def at_the_helm(
+    supervisor: Supervisor, master: FakeMaster, sink: Sink, tmp_path: Path
+) -> AsyncIterator[Supervisor]:
+    """Let a helm work. Stand-ins join as soon as they run."""
     helm = Helm(supervisor, master, tools(supervisor, tmp_path, master), sink, run_here)
     running = asyncio.create_task(helm.run())
 
@@ -70,6 +72,16 @@ async def act(supervisor: Supervisor, master: FakeMaster, sink: Sink, tmp_path: 
             await asyncio.sleep(0.01)
 
     joining = asyncio.create_task(join())
+    yield supervisor
+    for task in (running, joining):
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@pytest.fixture
+async def act(supervisor: Supervisor, master: FakeMaster, sink: Sink, tmp_path: Path) -> AsyncIterator[Act]:
+    """Asks for an action and returns its row when it has ended."""
 
     async def ask(what: str, target: str = "", who: str = "ada", **options: object) -> OperatorAction:
         action = await requests_ask(who, what, target, **options)
@@ -79,11 +91,8 @@ async def act(supervisor: Supervisor, master: FakeMaster, sink: Sink, tmp_path: 
                 await action.arefresh_from_db()
         return action
 
-    yield ask
-    for task in (running, joining):
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+    async with at_the_helm(supervisor, master, sink, tmp_path):
+        yield ask
 
 
 async def requests_ask(who: str, what: str, target: str, **options: object) -> OperatorAction:
