@@ -24,7 +24,7 @@ from django.db import connection
 from dlmsite.dashboard.auditclauses import Clause, clauses, until_ns
 from dlmsite.dashboard.auditfilter import Filter
 from dlmsite.journal.chain import SPAN_ROWS
-from dlmsite.journal.indexes import POSTGRESQL
+from dlmsite.journal.indexes import POSTGRESQL, head_of
 from dlmsite.journal.models import EventSpan, LockEvent
 
 ROWS_MAX: Final = 200_000
@@ -276,8 +276,11 @@ class _Search:
 def _probe(clause: Clause, first: int, last: int, most: int) -> int:
     """Return how many rows the clause's index has in a range of ids, at most `most`."""
     total = 0
+    # In the order of the index, or PostgreSQL collects all that it has before it counts a few of them.
+    order = "id" if clause.ordered else head_of("key")
     for branch in clause.branches or (clause,):
-        inner = f"SELECT 1 FROM {TABLE} WHERE {branch.sql} AND id BETWEEN %s AND %s LIMIT {most}"  # noqa: S608 - Q3
+        which = f"FROM {TABLE} WHERE {branch.sql} AND id BETWEEN %s AND %s"
+        inner = f"SELECT 1 {which} ORDER BY {order} LIMIT {most}"
         ((count,),) = _run(f"SELECT COUNT(*) FROM ({inner}) AS picked", [*branch.values, first, last])  # noqa: S608 - Q3
         total += count
         if total >= most:
