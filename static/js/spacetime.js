@@ -11,13 +11,14 @@ import { byId, make, oncePerFrame, setText } from "./dom.js";
 import { listenKeys, listenPageKeys } from "./keys.js";
 import { nodeColor } from "./palette.js";
 import { LiveSocket } from "./socket.js";
-import { draw } from "./spacetimedraw.js";
+import { draw, HEIGHT_PX } from "./spacetimedraw.js";
 import { apiPath, Diagram, FIELDS, GROUPS, isLive, limitsOf, nsOfMs, searchOf, SPAN_MS_MAX, SPAN_MS_MIN, stateOf } from "./spacetimemodel.js";
 import { DiagramTable, describe } from "./spacetimetable.js";
 import { gettext, ngettext } from "./text.js";
 import { compareWide, wide } from "./wide.js";
 
 const FOLLOW_EVERY_MS = 1_000;
+const MOVE_EVERY_MS = 2_000;
 const REACH_PX = 22;
 const ZOOM = 2;
 const DARK = matchMedia("(prefers-color-scheme: dark)");
@@ -57,8 +58,7 @@ const redraw = oncePerFrame(() => {
   if (diagram === null) return;
   size = draw(svg, diagram, { groups: state.groups, picked: state.event, colorOf: (lane) => colorOf(lane.id) });
   // Clients come and go while it is live: what is below stays where it is.
-  if (isLive(state)) stage.style.minHeight = `${Math.max(size.height, Number.parseFloat(stage.style.minHeight) || 0)}px`;
-  else stage.style.minHeight = "";
+  stage.style.minHeight = `${Math.max(HEIGHT_PX, size.height, isLive(state) ? Number.parseFloat(stage.style.minHeight) || 0 : 0)}px`;
 });
 
 /** @param {import("./contract.js").Message} message */
@@ -256,5 +256,9 @@ addEventListener("popstate", () => {
 });
 DARK.addEventListener("change", redraw);
 new ResizeObserver(redraw).observe(stage);
+// What was goes out of the picture also while nothing new comes; an empty one rests.
+setInterval(() => {
+  if (isLive(state) && !busy && !document.hidden && diagram !== null && diagram.points.length > 0) void load();
+}, MOVE_EVERY_MS);
 showForm();
 void load().then(() => socket.start());

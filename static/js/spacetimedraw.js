@@ -15,6 +15,10 @@ const AXIS_PX = 24;
 const HEAD_PX = 7;
 const OPEN_PART = 0.7;
 const OPEN_LEAN_PX = 16;
+/** What the page keeps free for the picture before there is one (spacetime.css), so that nothing below it jumps. */
+export const HEIGHT_PX = 545;
+const LANE_PX_MIN = 22;
+const LANE_PX_MAX = 64;
 const TICK_PX = 110;
 const TONES = ["plain", "view", "move", "warn", "bad"];
 
@@ -28,7 +32,7 @@ const TONES = ["plain", "view", "move", "warn", "bad"];
 /** @param {number} widthPx @param {number} lanes @returns {Size} */
 export function sizeOf(widthPx, lanes) {
   const left = widthPx < 560 ? 74 : 150;
-  const lanePx = lanes > 24 ? 22 : lanes > 12 ? 30 : 42;
+  const lanePx = Math.min(LANE_PX_MAX, Math.max(LANE_PX_MIN, Math.floor((HEIGHT_PX - TOP_PX - AXIS_PX) / Math.max(1, lanes))));
   return { left, width: Math.max(120, widthPx - left - 14), lanePx, top: TOP_PX, height: TOP_PX + Math.max(1, lanes) * lanePx + AXIS_PX };
 }
 
