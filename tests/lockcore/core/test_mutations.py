@@ -36,6 +36,7 @@ from tests.lockcore.core import (
     test_queueing_faults,
     test_rangefiles,
     test_ranging,
+    test_ranging_faults,
     test_reach,
     test_region,
     test_ring,
@@ -231,7 +232,7 @@ ROWS = (
     Row(
         "Y2",
         ms.forget_who_gave_up,
-        test_queueing_faults.test_a_late_attempt_of_a_range_that_was_refused_takes_nothing,
+        test_ranging_faults.test_a_late_attempt_of_a_range_that_was_refused_takes_nothing,
         (0,),
     ),
     Row("Y2", ms.do_ranges_again, test_ranging.test_a_repeated_range_operation_is_answered_and_not_done_twice),
@@ -244,7 +245,7 @@ ROWS = (
     Row(
         "P5",
         ms.go_on_as_before,
-        test_queueing_faults.test_ranges_that_were_let_go_before_their_node_is_primary_again_stay_so,
+        test_ranging_faults.test_ranges_that_were_let_go_before_their_node_is_primary_again_stay_so,
     ),
     Row("M6", mm.part_at_any_price, test_silence.test_being_apart_never_makes_a_double_failure, (True,)),
     Row(
@@ -264,7 +265,7 @@ ROWS = (
     ),
     Row("M5", mm.publish_whoever_is_first, test_master_restart.test_a_join_waits_until_the_known_members_are_back),
     *(
-        Row("B5", mutate, test_queueing_faults.test_nobody_who_waits_for_bytes_is_granted_in_a_grace, (goes,))
+        Row("B5", mutate, test_ranging_faults.test_nobody_who_waits_for_bytes_is_granted_in_a_grace, (goes,))
         for mutate, goes in ((mutations_ranges.never_pause, "ends"), (mutations_ranges.never_go_on, "unlocks"))
     ),
     *(Row(invariant, mutate, test) for invariant, mutate, test in mutations_ranges.ROWS),
