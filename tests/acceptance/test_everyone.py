@@ -193,6 +193,13 @@ def test_nothing_jumps_while_events_come(visit: Callable[..., Page], running: Ru
     moved(page, since_ms)
 
 
+def test_every_button_of_a_node_is_on_a_desk_without_scrolling(visit: Callable[..., Page]) -> None:
+    """A button that is cut off is one that nobody finds."""
+    page = visit("ring", viewport={"width": 1440, "height": 900})
+    wide, room = page.locator(".nodes-panel .scroll").evaluate("one => [one.scrollWidth, one.clientWidth]")
+    assert wide <= room
+
+
 def test_who_wants_no_motion_gets_none(visit: Callable[..., Page]) -> None:
     page = visit("ring", reduced_motion="reduce")
     assert page.evaluate("() => document.getAnimations().length") == 0
