@@ -7,7 +7,7 @@ SEEDS ?= 1000
 FIRST ?= 0
 JOBS ?= 1
 
-.PHONY: help install run test sim chaos kernel bench check format lock messages proto browser clean
+.PHONY: help install run test sim chaos compare kernel bench check format lock messages proto browser clean
 
 NODES ?= 3
 PORT ?= 8000
@@ -63,6 +63,9 @@ sim: install  ## Simulate clusters under random faults: SEEDS=1000 FIRST=0 JOBS=
 SECONDS ?= 60
 chaos: install  ## Break a real cluster and judge it: SECONDS=60 or TRIALS=20 of each kind, SEED=1 NODES=3, OUT=an empty folder
 	$(BIN)/python -m lockcore.testing.chaos $(if $(TRIALS),--trials $(TRIALS),--seconds $(SECONDS)) --seed $(if $(SEED),$(SEED),1) --nodes $(NODES) $(if $(OUT),--out $(OUT))
+
+compare: install  ## Harm a real SeaweedFS and Lockring alike, and print what it cost each: TRIALS=1 LOCKS=20 SECONDS=3600 ONLY=restart,cycles
+	$(BIN)/python -m tests.compare $(if $(TRIALS),--trials $(TRIALS)) $(if $(LOCKS),--locks $(LOCKS)) $(if $(filter command,$(origin SECONDS)),--seconds $(SECONDS)) --only "$(ONLY)"
 
 kernel: install  ## Compare byte ranges with Linux's own: OPERATIONS=100000 SEED=1
 	$(BIN)/python -m tests.kernel --operations $(if $(OPERATIONS),$(OPERATIONS),100000) --seed $(if $(SEED),$(SEED),1)

@@ -67,6 +67,7 @@ class FilerPool(Pool):
         self._heirs = Heirs()
         self._silent: dict[str, str] = {}
         self._has_filer = False
+        self._masters: frozenset[str] = frozenset()
 
     def problems(self) -> str:
         """Return why each filer and master is silent, for people."""
@@ -76,6 +77,10 @@ class FilerPool(Pool):
                 told[target] = f"{target}: {link.problem}"
         return "; ".join(list(told.values())[:8]) or super().problems()
 
+    def usable(self, target: str) -> bool:
+        """Say whether a filer is not known to be unreachable now; a seed that is a master is none."""
+        return target not in self._masters and super().usable(target)
+
     def _make(self, target: str) -> FilerLink:
         return FilerLink(target, self._heirs)
 
@@ -83,16 +88,36 @@ class FilerPool(Pool):
 
     async def _keep_watching(self) -> None:
         while True:
-            found = [each for each in await asyncio.gather(*map(self._introduce, self.seeds)) if each is not None]
-            filers = [each.filer for each in found if each.filer is not None]
-            named = [target_of(master) for filer in filers for master in filer.masters]
-            masters = [target for target in named if target] + [each.target for each in found if each.filer is None]
-            self._has_filer = bool(filers)
+            masters, group = await self._find_masters()
             if masters:
-                group = next((filer.group for filer in filers), "")
+                self._masters = frozenset(masters)
                 await RingFeed(masters, group, on_told=self._take_told, on_away=self._note_away).follow()
             self._do_without_ring()
             await asyncio.sleep(LOOK_S)
+
+    async def _find_masters(self) -> tuple[list[str], str]:
+        """Ask the seeds what they are; return the masters that a filer names, and its group.
+
+        Without one, return the seeds that are no filers: masters perhaps, and their default group.
+        """
+        perhaps: list[str] = []
+        asking = {asyncio.create_task(self._introduce(seed)) for seed in self.seeds}
+        try:
+            for answer in asyncio.as_completed(asking):
+                found = await answer
+                if found is None:
+                    continue
+                if found.filer is None:
+                    perhaps.append(found.target)
+                    continue
+                self._has_filer = True
+                if masters := [target for master in found.filer.masters if (target := target_of(master))]:
+                    return masters, found.filer.group
+        finally:
+            for task in asking:
+                task.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
+        return perhaps, ""
 
     def _take_told(self, master: str, told: MasterTold) -> None:
         if told.ring is not None:

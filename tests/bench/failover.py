@@ -16,76 +16,19 @@ import asyncio
 import signal
 import time
 from statistics import median
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from lockcore import aio
-from lockcore.core.operations import RETRYABLE, Granted, Refused
-from lockcore.errors import ClusterUnavailable
 from tests.bench.cluster import Cluster
+from tests.bench.holder import Holder
 from tests.bench.report import NotMeasured, Row, at_most, exactly
 from tests.bench.thief import Thief
-
-if TYPE_CHECKING:
-    from lockcore.aio import LockClient
 
 TITLE: Final = "from SIGKILL of a primary to its locks renewable at the backup"
 BOUND_S: Final = 400
 KILLS: Final = 20
 LOCKS: Final = 200
-TTL_S: Final = 7.0
-RENEW_S: Final = TTL_S / 3
 TARGET_S: Final = 0.3
-
-
-class Holder:
-    """One lock, held with its token and renewed in the background."""
-
-    def __init__(self, client: LockClient, key: str) -> None:
-        self.key = key
-        self.lost = ""
-        self.generation = 0
-        self._client = client
-        self._token = ""
-        self._asking = asyncio.Lock()
-
-    async def acquire(self) -> None:
-        """Take it.
-
-        Raises:
-            NotMeasured: it cannot be had.
-        """
-        result = await self._client.acquire(self.key, ttl=TTL_S, owner="holder")
-        if not isinstance(result, Granted):
-            raise NotMeasured(f"{self.key} was not granted: {result.text if isinstance(result, Refused) else result}")
-        self._token, self.generation = result.token, result.generation
-
-    async def keep(self) -> None:
-        """Renew it until cancelled."""
-        while not self.lost:
-            await asyncio.sleep(RENEW_S)
-            async with self._asking:
-                await self._renew()
-
-    async def renewed_since(self, began: float) -> float | None:
-        """Ask until a renewal is granted; return the seconds since `began`, None if it was lost."""
-        async with self._asking:
-            while not await self._renew() and not self.lost:
-                pass
-        return None if self.lost else time.monotonic() - began
-
-    async def _renew(self) -> bool:
-        try:
-            result = await self._client.renew(self.key, self._token, ttl=TTL_S, owner="holder")
-        except ClusterUnavailable:
-            return False
-        if isinstance(result, Granted):
-            self._token = result.token
-            if result.generation != self.generation:
-                self.lost = "granted anew"
-            return True
-        if isinstance(result, Refused) and result.code not in RETRYABLE:
-            self.lost = f"{result.code}: {result.text}"
-        return False
 
 
 async def measure() -> list[Row]:

@@ -16,7 +16,7 @@ from lockcore.core.operations import Granted
 from lockcore.errors import ClusterUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
 HANDS: Final = 16
@@ -27,13 +27,34 @@ PATIENCE_S: Final = 1.0
 
 
 class Thief:
-    """Tries every key in turn, from a client of its own, for the length of an `async with` block."""
+    """Tries every key in turn, from a client of its own, for the length of an `async with` block.
 
-    def __init__(self, target: str, keys: Sequence[str]) -> None:
+    Args:
+        target: see `lockcore.aio.connect`.
+        keys: what others hold.
+        hands: how many tries are under way at most, each of them 25 times a second.
+        patience_s: how long one try may take.
+        node: the only one that is asked; None: whom the ring names.
+        on_grant: told key and generation of what it is granted, at once.
+    """
+
+    def __init__(  # noqa: PLR0913 - one cluster, what is tried there, and named choices
+        self,
+        target: str,
+        keys: Sequence[str],
+        *,
+        hands: int = HANDS,
+        patience_s: float = PATIENCE_S,
+        node: str | None = None,
+        on_grant: Callable[[str, int], None] = lambda _key, _generation: None,
+    ) -> None:
         self.tries = 0
         self.unanswered = 0
         self.stolen: list[tuple[str, int]] = []
-        self._client = aio.connect(target, timeout=PATIENCE_S)
+        self._client = aio.connect(target, timeout=patience_s)
+        self._count = hands
+        self._node = node
+        self._on_grant = on_grant
         self._keys = itertools.cycle(random.sample(keys, len(keys)))
         self._hands: list[asyncio.Task[None]] = []
 
@@ -44,7 +65,7 @@ class Thief:
 
     async def __aenter__(self) -> Self:
         await self._client.open()
-        self._hands = [asyncio.create_task(self._try()) for _ in range(HANDS)]
+        self._hands = [asyncio.create_task(self._try()) for _ in range(self._count)]
         return self
 
     async def __aexit__(
@@ -61,11 +82,12 @@ class Thief:
             key = next(self._keys)
             self.tries += 1
             try:
-                result = await self._client.acquire(key, ttl=TTL_S, owner="thief")
+                result = await self._client.acquire(key, ttl=TTL_S, owner="thief", node=self._node)
             except ClusterUnavailable:
                 self.unanswered += 1
                 continue
             if isinstance(result, Granted):
                 self.stolen.append((key, result.generation))
+                self._on_grant(key, result.generation)
                 with suppress(ClusterUnavailable):
-                    await self._client.unlock(key, result.token)
+                    await self._client.unlock(key, result.token, node=self._node)

@@ -44,15 +44,15 @@ from lockcore.wire.seaweed_client import (
 from tests.weed.process import WeedMemberProcess, WeedProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from lockcore.wire.seaweed_client import RingUpdate
 
 __all__ = ["PACE_S", "PAUSE", "WeedCluster", "WeedMemberProcess", "WeedProcess"]
 
 READY_S: Final = 60.0
-ASK_S: Final = 2.0
-PACE_S: Final = 0.05
+ASK_S: Final = 5.0
+PACE_S: Final = 0.15
 PAUSE: Final = threading.Event()  # never set: the pace of asking, not a guess at how long it takes
 _NAMES: Final = count(1)
 CHANNEL: Final = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
@@ -66,7 +66,7 @@ class WeedCluster:
         masters: 1, or 3 that elect a leader among them.
         group: the filer group of the first filers.
         verbosity: of the filers' logs; 4 names each backup that is taken in.
-        master_of: what the filer of a number is told as its master; for a proxy between them.
+        master_host: where the masters listen, if not where they say: for a proxy between them and everybody else.
     """
 
     def __init__(
@@ -76,13 +76,13 @@ class WeedCluster:
         masters: int = 1,
         group: str = "",
         verbosity: int = 0,
-        master_of: Callable[[int, str], str] = lambda _, master: master,
+        master_host: str = "",
     ) -> None:
         self.folder = Path(mkdtemp(prefix="weed-"))
         self.masters: list[WeedProcess] = []
         self.filers: list[WeedProcess] = []
         self.members: list[WeedMemberProcess] = []
-        self._master_of = master_of
+        self._master_host = master_host
         self._verbosity = verbosity
         self._ports: list[int] = []
         self._channels: dict[str, grpc.Channel] = {}
@@ -96,6 +96,8 @@ class WeedCluster:
             undo.callback(self.close)
             for master in self.masters:
                 master.start()
+            for master in self.masters:
+                self.wait_up(master)
             self._start_filers()
             undo.pop_all()
         return self
@@ -106,20 +108,19 @@ class WeedCluster:
     def _start_filers(self) -> None:
         """Start the filers, and wait for their ring.
 
-        A new filer reads the oldest one's metadata, and ends itself where that does not listen yet: the first comes
-        alone.
+        A new filer reads another one's metadata, and ends itself where that does not listen yet: they come one by one.
         """
         for filer in self.filers:
             filer.start()
-            if filer is self.filers[0]:
-                self._wait_listening(filer)
+            self.wait_up(filer)
         if self.filers:
             self.wait_ring(self.filers)
 
-    def _wait_listening(self, process: WeedProcess) -> None:
+    def wait_up(self, process: WeedProcess) -> None:
+        """Wait until a process takes connections."""
         deadline = time.monotonic() + READY_S
         while not self.is_up(process):
-            assert time.monotonic() < deadline, f"{process} does not listen\n{process.log_end()}"
+            assert time.monotonic() < deadline, f"{process} (pid {process.pid}) does not listen\n{process.log_end()}"
             PAUSE.wait(PACE_S)
 
     @property
@@ -157,7 +158,7 @@ class WeedCluster:
             "filer",
             "-ip=127.0.0.1",
             f"-port={port}",
-            f"-master={self._master_of(number, master)}",
+            f"-master={master}",
         ]
         arguments += [f"-defaultStoreDir={store}", f"-localSocket={store}/socket"]
         arguments += [f"-filerGroup={group}"] if group else []
@@ -197,6 +198,7 @@ class WeedCluster:
             data = self.folder / f"master{number}"
             data.mkdir()
             arguments = ["master", "-ip=127.0.0.1", f"-port={port}", f"-mdir={data}", f"-peers={peers}"]
+            arguments += [f"-ip.bind={self._master_host}"] if self._master_host else []
             self.masters.append(WeedProcess(f"master{number}", port, self.folder, arguments))
 
     def _claim(self) -> int:
@@ -216,7 +218,8 @@ class WeedCluster:
 
     def is_up(self, process: WeedProcess) -> bool:
         """Say whether one takes connections, whether or not it has a ring to tell, or knows one."""
-        with suppress(OSError), socket.create_connection((HOST, process.port + GRPC_PORT_OFFSET), ASK_S):
+        host = self._master_host if process in self.masters and self._master_host else HOST
+        with suppress(OSError), socket.create_connection((host, process.port + GRPC_PORT_OFFSET), ASK_S):
             return True
         return False
 
@@ -248,7 +251,9 @@ class WeedCluster:
                 return ring
             PAUSE.wait(PACE_S)
         logs = "\n".join(f"{process.name}:\n{process.log_end()}" for process in (*self.masters, *wanted))
-        raise AssertionError(f"the ring was {sorted(published)} and never {sorted(addresses)}\n{logs}")
+        ended = [member.name for member in wanted if not member.is_running]
+        text = f"the ring was {sorted(published)} and never {sorted(addresses)}; ended by itself: {ended or 'nobody'}"
+        raise AssertionError(f"{text}\n{logs}")
 
     def _follows(self, member: WeedProcess, ring: HashRing) -> bool:
         """Say whether a filer forwards a key of each other filer to it, and keeps one of its own."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from shutil import which
 from typing import Final
 
-from lockcore.testing.chaos.dying import die_with_parent
+from lockcore.testing.chaos.dying import dying
 from lockcore.wire.addresses import GRPC_PORT_OFFSET
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -76,13 +76,12 @@ class WeedProcess:
         """Start a new life, with the data of the last one; return at once."""
         with (self._folder / f"{self.name}.log").open("ab") as log:
             self._process = subprocess.Popen(
-                self.command,
+                dying(self.command),
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - it calls prctl and nothing else
             )
 
     def send(self, which_signal: signal.Signals) -> None:

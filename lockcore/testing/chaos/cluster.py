@@ -82,9 +82,10 @@ class Cluster:
         count: how many nodes there are at the beginning; there is a place for one more.
         durability: of the nodes.
         patch: what is taken out of each node (unsafe).
+        apart: give each process a session of its own, and with it the share of the processors that a program has.
     """
 
-    def __init__(self, data: Path, count: int, durability: str, patch: str = "") -> None:
+    def __init__(self, data: Path, count: int, durability: str, patch: str = "", *, apart: bool = False) -> None:
         first = claim_ports(count + 2)
         self.links = Links()
         self.seen = Seen()
@@ -94,6 +95,7 @@ class Cluster:
         self._data = data
         self._durability = durability
         self._patch = patch
+        self._apart = apart
         self.published: list[Published] = []
         self._master_target = f"127.0.0.1:{first + count + 1}"
         self._master: Process | None = None
@@ -182,7 +184,9 @@ class Cluster:
         log = self._logs.enter_context((self._data / f"{name}.log").open("ab"))
         command = [sys.executable, "-m", f"lockcore.testing.chaos.{module}", *arguments]
         out = log if stdout is None else stdout
-        return await asyncio.create_subprocess_exec(*command, stdin=stdin, stdout=out, stderr=log)
+        return await asyncio.create_subprocess_exec(
+            *command, stdin=stdin, stdout=out, stderr=log, start_new_session=self._apart
+        )
 
     def _plan_of(self, node: Node) -> Path:
         return self._data / f"{node.name}.json"
@@ -242,6 +246,11 @@ class Cluster:
         process = {**nodes, **self._clients, MASTER: self._master}[name]
         if process is not None and process.returncode is None:
             process.send_signal(number)
+
+    @property
+    def master_target(self) -> str:
+        """Where the master listens, past all links."""
+        return self._master_target
 
     # --- what is known of it -------------------------------------------------------------
 

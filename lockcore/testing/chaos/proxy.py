@@ -15,7 +15,7 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 CHUNK: Final = 65_536
 PROBLEMS: Final = (OSError, asyncio.IncompleteReadError)
@@ -29,15 +29,19 @@ class Links:
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def open(self, dialler: str, dialled: str, target: str) -> str:
-        """Listen for `dialler`; return the address at which it reaches `dialled`, which listens on `target`."""
+    async def open(self, dialler: str | Callable[[int], str], dialled: str, target: str, port: int = 0) -> str:
+        """Listen for `dialler`; return the address at which it reaches `dialled`, which listens on `target`.
+
+        Where several must dial one address, `dialler` names each by the port that it dials from.
+        """
 
         def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.get_running_loop().create_task(self._carry(dialler, dialled, target, reader, writer))
+            name = dialler if isinstance(dialler, str) else dialler(writer.get_extra_info("peername")[1])
+            task = asyncio.get_running_loop().create_task(self._carry(name, dialled, target, reader, writer))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-        server = await asyncio.start_server(take, "127.0.0.1", 0)
+        server = await asyncio.start_server(take, "127.0.0.1", port)
         self._servers.append(server)
         return f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
