@@ -39,7 +39,7 @@ else:
 ROWS_MAX: Final = 1_000
 PER_PAGE: Final = 50
 COLUMNS_MAX: Final = 12
-HISTORY: Final = ("journal", "operations")
+HISTORY: Final = ("journal", "operations", "observing")
 
 
 class Site(AdminSite):

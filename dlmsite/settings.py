@@ -44,6 +44,7 @@ INSTALLED_APPS = [
     "csp",
     "dlmsite.access",
     "dlmsite.journal",
+    "dlmsite.observing",
     "dlmsite.operations",
     "dlmsite.dashboard",
 ]

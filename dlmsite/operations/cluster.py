@@ -24,6 +24,7 @@ from typing import Any, Final
 from dlmsite.environment import PROJECT_DIR
 from dlmsite.journal.models import Node
 from dlmsite.journal.recorder import Recorder
+from dlmsite.observing.observer import Observatory
 from dlmsite.operations import rehearsalrows, requests
 from dlmsite.operations.helm import Helm, Tools
 from dlmsite.operations.holds import Holds
@@ -79,6 +80,7 @@ class Cluster:
         self.holds = Holds(self.supervisor, Gate(secret), self.recorder.run)
         self.rehearsal = RehearsalRunner(settings.data, self.supervisor.logs, self.recorder.run, self.recorder.hint)
         tools = Tools(self.workload, self.holds, self.rehearsal, Locks(self.master, Gate(secret)))
+        self.observatory = Observatory(self.recorder.run)
         self._helm = Helm(self.supervisor, self.master, tools, self.recorder, self.recorder.run)
         self._tasks: list[asyncio.Task[None]] = []
         self._serving = False
@@ -108,6 +110,7 @@ class Cluster:
         self._serving = True
         self._background(self._helm.run())
         self._background(self.watch.run())
+        self._background(self.observatory.watch())
         if self._settings.workload and self.workload.available:
             self._background(self._start_workload())
         return problems

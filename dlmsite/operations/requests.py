@@ -46,6 +46,21 @@ def refuse(who: str, what: str, target: str, why: str) -> OperatorAction:
     )
 
 
+def note_done(who: str, what: str, target: str, detail: str) -> OperatorAction:
+    """Write down what somebody has done that needed no supervisor."""
+    now_ns = time.time_ns()
+    return OperatorAction.objects.create(
+        who=who,
+        what=what,
+        target=target[:64],
+        state=ActionState.DONE,
+        detail=detail[:DETAIL_CHARS_MAX],
+        requested_at_ns=now_ns,
+        started_at_ns=now_ns,
+        ended_at_ns=now_ns,
+    )
+
+
 def claim() -> list[OperatorAction]:
     """Take the requests that nobody else takes, oldest first."""
     return [

@@ -53,7 +53,8 @@
  *   skipped: number, lag_ms: number | null}} Delta
  * @typedef {{type: "pong", server_time_ms: number}} Pong
  * @typedef {{type: "error", detail: string}} Problem
- * @typedef {Hello | Snapshot | MoreLocks | Delta | Pong | Problem} Message
+ * @typedef {{type: "news"}} News there is something to read of a watched cluster
+ * @typedef {Hello | Snapshot | MoreLocks | Delta | Pong | Problem | News} Message
  */
 
 export {};

@@ -7,17 +7,23 @@
 import { get } from "./api.js";
 import { byId, make, swatch } from "./dom.js";
 import { crc32OfText } from "./crc32.js";
-import { degrees, hex, shortNumber, shorten } from "./format.js";
+import { clock, degrees, hex, shortNumber, shorten } from "./format.js";
 import { listenKeys, listenPageKeys } from "./keys.js";
 import { gettext, ngettext, pieces } from "./text.js";
 
 const KEY_BYTES_MAX = 4_096;
 const ASK_AFTER_MS = 250;
 
+/**
+ * @typedef {{held: boolean, owner: string, generation: string, primary: string | null, askedMs?: number}} Answer
+ */
+
 export class Search {
   /**
    * @param {{cluster: import("./cluster.js").Cluster, view: import("./ringview.js").RingView,
-   *   colorOf: (address: string) => string, onKey: (key: string) => void}} parts `onKey`: look at a key
+   *   colorOf: (address: string) => string, onKey: (key: string) => void,
+   *   ask?: (key: string) => Promise<Answer>, unasked?: string}} parts `onKey`: look at a key. With `ask` it is asked of
+   *   somebody else's cluster, and only when the reader says so; `unasked` is said until then
    */
   constructor(parts) {
     this.parts = parts;
@@ -25,10 +31,11 @@ export class Search {
     this.result = byId("search-result", HTMLElement);
     this.look = byId("search-look", HTMLButtonElement);
     this.look.addEventListener("click", () => parts.onKey(this.input.value));
-    /** @type {{key: string, owner: string, generation: string, primary: string | null} | null} */
+    /** @type {Answer | null} */
     this.answer = null;
     this.failure = "";
     this.asked = 0;
+    this.askedRing = parts.cluster.ring;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.waiting = undefined;
     this.drawn = "";
@@ -36,6 +43,7 @@ export class Search {
     byId("search-form", HTMLFormElement).addEventListener("submit", (event) => {
       event.preventDefault();
       this.#typed();
+      if (this.parts.ask !== undefined) this.askNow();
     });
     listenKeys(gettext("In the search"), this.input, [{ keys: ["Escape"], does: gettext("empty it"), act: () => this.#clear() }]);
     listenPageKeys([{ keys: ["/"], does: gettext("search a key"), act: () => this.input.focus() }]);
@@ -52,8 +60,16 @@ export class Search {
     this.failure = "";
     this.asked += 1;
     const key = this.input.value;
-    if (key !== "" && !this.#problem(key)) this.waiting = setTimeout(() => this.#ask(key, this.asked), ASK_AFTER_MS);
+    if (key !== "" && !this.#problem(key) && this.parts.ask === undefined) this.waiting = setTimeout(() => this.#ask(key, this.asked), ASK_AFTER_MS);
     this.show();
+  }
+
+  /** Ask for the key that is typed, without waiting for more of it. */
+  askNow() {
+    const key = this.input.value;
+    if (key === "" || this.#problem(key)) return;
+    this.asked += 1;
+    void this.#ask(key, this.asked);
   }
 
   /** @param {string} key @returns {string} what is wrong with it, or nothing */
@@ -65,11 +81,14 @@ export class Search {
   /** @param {string} key @param {number} number */
   async #ask(key, number) {
     try {
-      const found = await get(`/api/find/?key=${encodeURIComponent(key)}`);
+      const found = await (this.parts.ask ?? askOwn)(key);
       if (number !== this.asked) return;
-      this.answer = { key, owner: found.owner ?? "", generation: found.generation ?? "", primary: found.primary ?? null };
+      this.answer = found;
+      this.askedRing = this.parts.cluster.ring;
+      this.failure = "";
     } catch (error) {
       if (number !== this.asked) return;
+      this.answer = null;
       this.failure = error instanceof Error ? error.message : String(error);
     }
     this.show();
@@ -79,6 +98,8 @@ export class Search {
   show() {
     const key = this.input.value;
     const { cluster, view } = this.parts;
+    // Nobody asks again by itself there, and what another ring's primary said is not what this one's would.
+    if (this.parts.ask !== undefined && this.askedRing !== cluster.ring) this.answer = null;
     const problem = this.#problem(key);
     this.look.disabled = key === "" || problem !== "" || cluster.ring.size === 0;
     if (key === "" || problem !== "" || cluster.ring.size === 0) {
@@ -122,6 +143,7 @@ export class Search {
     if (this.answer?.primary && this.answer.primary !== first?.node.server) {
       lines.push([gettext("The cluster says"), pieces(gettext("{node} serves it now"), { node: this.#node(this.answer.primary) })]);
     }
+    if (this.answer?.askedMs !== undefined) lines.push([gettext("Asked"), [clock(this.answer.askedMs)]]);
     if (this.failure !== "") lines.push([gettext("Not confirmed"), [this.failure]]);
     return lines;
   }
@@ -140,9 +162,18 @@ export class Search {
   #held(lock) {
     const owner = lock?.owner ?? this.answer?.owner ?? "";
     const generation = lock?.generation ?? this.answer?.generation ?? "";
-    if (generation === "") return [this.answer ? gettext("by nobody") : gettext("by nobody the page knows of")];
+    if (lock === undefined && !this.answer?.held) return [this.answer ? gettext("by nobody") : this.parts.unasked ?? gettext("by nobody the page knows of")];
+    const name = shorten(owner, 80) || gettext("an owner without a name");
+    if (generation === "") return [gettext("by {owner}", { owner: name })];
     return pieces(gettext("by {owner}, generation {generation}"), {
-      owner: shorten(owner, 80) || gettext("an owner without a name"), generation: make("span", { title: generation, text: shortNumber(generation) }),
+      owner: name, generation: make("span", { title: generation, text: shortNumber(generation) }),
     });
   }
+}
+
+/** @param {string} key @returns {Promise<Answer>} as our own nodes say */
+async function askOwn(key) {
+  const found = await get(`/api/find/?key=${encodeURIComponent(key)}`);
+  const generation = found.generation ?? "";
+  return { held: generation !== "", owner: found.owner ?? "", generation, primary: found.primary ?? null };
 }

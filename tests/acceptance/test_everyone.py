@@ -39,6 +39,7 @@ PAGES = {
     "past": ("/?at={now}", "#past:not([hidden])"),
     "history": ("/audit/", "#body tr"),
     "lock": ("/lock/?key=workload%2Fshared", "#life-body tr"),
+    "clusters": ("/clusters/", "#clusters-body tr"),
     "charts": ("/charts/", ".is-built .chart svg"),
     "space and time": ("/spacetime/", "svg[data-points]"),
     "nothing": ("/no/such/page/", "h1"),

@@ -21,6 +21,7 @@ from django.db import DatabaseError
 from dlmsite import claimfile
 from dlmsite.environment import EnvironmentProblem, adopt_arguments, make_data_folder
 from dlmsite.journal.recorder import Recorder
+from dlmsite.observing.observer import Observatory
 from dlmsite.operations.cluster import JOURNAL_NAME
 from dlmsite.operations.management.commands.up import WHAT_TO_DO, in_use_text
 from dlmsite.operations.seats import Plan
@@ -73,7 +74,7 @@ class Command(BaseCommand):
         recorder.start()
         try:
             await master.start()
-            watching = asyncio.create_task(Watch(recorder, master).run())
+            watching = asyncio.gather(Watch(recorder, master).run(), Observatory(recorder.run).watch())
             self.stdout.write(
                 f"The master serves at {plan.master_target}, data in {data}. Ctrl-C ends it; nodes go on."
             )

@@ -24,6 +24,8 @@ from dlmsite import claimfile
 from dlmsite.access.links import issue_link
 from dlmsite.access.roles import Role, ensure_roles
 from dlmsite.environment import make_data_folder
+from dlmsite.observing import book
+from dlmsite.observing.naming import FORM, NamingProblem, Wanted, read_observe
 from dlmsite.operations.cluster import Cluster, ClusterSettings
 from dlmsite.operations.seats import NODES_MAX, Plan
 from dlmsite.operations.supervisor import OperationProblem, check_port
@@ -33,6 +35,7 @@ from lockcore.service.problems import ServiceProblem
 log = logging.getLogger(__name__)
 
 FIRST_OPERATOR = "operator"
+OBSERVE = "--observe"
 MESSAGE_BYTES_MAX = 2 * 1024 * 1024
 """Of one WebSocket message in either direction: Daphne has one knob. Ours are bounded by dlmsite.dashboard.stream."""
 EXIT_FAILED = 1
@@ -52,11 +55,19 @@ class Command(BaseCommand):
         parser.add_argument("--data", metavar="FOLDER", help="data folder (default: .lockring)")
         parser.add_argument("--host", default=None, help="address to listen on (default: 127.0.0.1)")
         parser.add_argument("--no-workload", action="store_true", help="run no clients that take and release locks")
+        parser.add_argument(
+            "--observe",
+            action="append",
+            default=[],
+            metavar=FORM,
+            help="watch a SeaweedFS cluster by its masters, as 10.0.0.5:9333; may be said several times",
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Check, prepare, serve."""
         if not 1 <= options["nodes"] <= NODES_MAX:
             raise CommandError(f"--nodes must be from 1 to {NODES_MAX}, not {options['nodes']}")
+        observed = _read_observed(options["observe"])
         environment = settings.ENVIRONMENT
         host = options["host"] or environment.host
         data = Path(settings.DATA_DIR)
@@ -72,7 +83,7 @@ class Command(BaseCommand):
             plan = Plan(host, environment.port)
             page = self._listen(host, environment.port)
             asked = ClusterSettings(data, plan, options["nodes"], workload=not options["no_workload"])
-            self._serve(asked, page, self._prepare(plan))
+            self._serve(asked, page, self._prepare(plan, observed))
         finally:
             os.close(descriptor)
 
@@ -86,12 +97,16 @@ class Command(BaseCommand):
         page.setblocking(False)
         return page
 
-    def _prepare(self, plan: Plan) -> str:
+    def _prepare(self, plan: Plan, observed: list[Wanted]) -> str:
         """Bring the database up to date; return the address of a login link."""
         try:
             call_command("migrate", verbosity=0, interactive=False)
             ensure_roles()
+            for wanted in observed:
+                book.attach(wanted, OBSERVE, replace=True)
             path = issue_link(FIRST_OPERATOR, Role.OPERATOR, ttl=None)
+        except book.AttachProblem as problem:
+            raise CommandError(f"{OBSERVE}: {problem}") from None
         except DatabaseError as error:
             raise CommandError(f"the database cannot be used: {error}. Is the disk full?") from error
         return f"http://{plan.host}:{plan.port}{path}"
@@ -202,6 +217,14 @@ def in_use_text(data: Path, claim: claimfile.Claim | None) -> str:
     """Say who has the folder, and what to do."""
     who = f" at http://{claim.host}:{claim.port}/ (pid {claim.pid})" if claim else ""
     return f"Lockring runs in {data} already{who}. Stop it first, or choose another --data folder and --port."
+
+
+def _read_observed(texts: list[str]) -> list[Wanted]:
+    """Return what is to be watched."""
+    try:
+        return [read_observe(text) for text in texts]
+    except NamingProblem as problem:
+        raise CommandError(f"{OBSERVE}: {problem}") from None
 
 
 def _family(host: str) -> socket.AddressFamily:

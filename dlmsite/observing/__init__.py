@@ -1,0 +1,1 @@
+"""What is only watched: SeaweedFS clusters of others, their rings and members as their masters tell them."""
