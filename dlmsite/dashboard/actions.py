@@ -51,7 +51,8 @@ IMPOSSIBLE: Final = {HTTPStatus.CONFLICT: "Not possible now; `detail` says why. 
 UNKNOWN: Final = {HTTPStatus.NOT_FOUND: "There is no such node or deed.", **IMPOSSIBLE}
 
 
-def _asks(summary: str, body: Schema | None = None, problems: Mapping[HTTPStatus, str] = IMPOSSIBLE) -> Operation:
+def asks(summary: str, body: Schema | None = None, problems: Mapping[HTTPStatus, str] = IMPOSSIBLE) -> Operation:
+    """Say of a view that it asks for an action."""
     return Operation(
         f"{summary} Answers when that is written down; its action tells how it ends.",
         obj(action=ref("Action")),
@@ -62,39 +63,39 @@ def _asks(summary: str, body: Schema | None = None, problems: Mapping[HTTPStatus
     )
 
 
-@json_view("POST", _asks("Ask for one more node."))
+@json_view("POST", asks("Ask for one more node."))
 def add_node(request: HttpRequest) -> HttpResponse:
     """Ask for one more node."""
-    return _ask(request, "add", "", _check_add)
+    return ask(request, "add", "", _check_add)
 
 
-@json_view("POST", _asks(f"Ask for a node to {', '.join(DEEDS.values())}.", asked.HOLD_BODY, UNKNOWN))
+@json_view("POST", asks(f"Ask for a node to {', '.join(DEEDS.values())}.", asked.HOLD_BODY, UNKNOWN))
 def act_on_node(request: HttpRequest, label: str, what: str) -> HttpResponse:
     """Ask for something to be done to a node."""
     if what not in DEEDS:
         raise Refusal(HTTPStatus.NOT_FOUND, "No such action", f"A node can {', '.join(DEEDS.values())}.")
-    return _ask(request, what, label, lambda helm: _check_node(helm, label, what), READS.get(what, asked.nothing))
+    return ask(request, what, label, lambda helm: _check_node(helm, label, what), READS.get(what, asked.nothing))
 
 
-@json_view("POST", _asks("Ask for a cluster of its own to be broken.", asked.REHEARSAL_BODY))
+@json_view("POST", asks("Ask for a cluster of its own to be broken.", asked.REHEARSAL_BODY))
 def rehearse(request: HttpRequest) -> HttpResponse:
     """Ask for a cluster of its own to be broken."""
-    return _ask(request, "rehearse", "", _check_rehearse, asked.rehearse)
+    return ask(request, "rehearse", "", _check_rehearse, asked.rehearse)
 
 
-@json_view("POST", _asks("Ask for the rehearsal that runs to be ended."))
+@json_view("POST", asks("Ask for the rehearsal that runs to be ended."))
 def stop_rehearsal(request: HttpRequest) -> HttpResponse:
     """Ask for the rehearsal that runs to be ended."""
-    return _ask(request, "stop rehearsal", "", _check_stop)
+    return ask(request, "stop rehearsal", "", _check_stop)
 
 
-@json_view("POST", _asks("Ask for a lock to be taken away from its holder.", asked.RELEASE_BODY))
+@json_view("POST", asks("Ask for a lock to be taken away from its holder.", asked.RELEASE_BODY))
 def release_lock(request: HttpRequest) -> HttpResponse:
     """Ask for a lock to be taken away from its holder."""
-    return _ask(request, "release", "", _check_nothing, asked.release)
+    return ask(request, "release", "", _check_nothing, asked.release)
 
 
-@json_view("POST", _asks("Ask for the workload to be on or off.", obj(on=YES_NO)))
+@json_view("POST", asks("Ask for the workload to be on or off.", obj(on=YES_NO)))
 def switch_workload(request: HttpRequest) -> HttpResponse:
     """Ask for the workload to be on or off."""
     try:
@@ -104,10 +105,11 @@ def switch_workload(request: HttpRequest) -> HttpResponse:
     if not isinstance(on, bool):
         text = 'Say {"on": true} or {"on": false}.'
         raise Refusal(HTTPStatus.BAD_REQUEST, "Invalid request", text)
-    return _ask(request, "workload", "on" if on else "off", _check_workload)
+    return ask(request, "workload", "on" if on else "off", _check_workload)
 
 
-def _ask(request: HttpRequest, what: str, target: str, check: Check, read: Read = asked.nothing) -> HttpResponse:
+def ask(request: HttpRequest, what: str, target: str, check: Check, read: Read = asked.nothing) -> HttpResponse:
+    """Write down what somebody asks for, or that they may not have it (A1)."""
     who = request.user.get_username()
     try:
         helm = helm_for(request)
@@ -184,6 +186,10 @@ def _check_rehearse(helm: Helm) -> None:
     other = requests.open_action("rehearse")
     if other is not None:
         raise Refusal(HTTPStatus.CONFLICT, "Not possible", f"{other.who} rehearses now. Wait for its end, or stop it.")
+    trying = requests.open_action("try")
+    if trying is not None:
+        text = f"{trying.who} tries something on the cluster now. Wait for its end, or cancel it."
+        raise Refusal(HTTPStatus.CONFLICT, "Not possible", text)
 
 
 def _check_stop(helm: Helm) -> None:

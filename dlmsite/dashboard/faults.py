@@ -7,6 +7,7 @@ from typing import Any
 
 from dlmsite.operations import holdrows, rehearsalrows
 from dlmsite.operations.models import Hold, Rehearsal
+from dlmsite.operations.scenarios import rows as scenariorows
 
 NS_PER_MS = 1_000_000
 
@@ -20,6 +21,11 @@ def rehearsal() -> dict[str, Any] | None:
     """Return the REHEARSAL that runs or ran last; None if there was none."""
     row = rehearsalrows.newest()
     return None if row is None else rehearsal_of(row)
+
+
+def scenario() -> dict[str, str] | None:
+    """Return a SIGN of the scenario that runs or ran last: pages read the rest when it has changed."""
+    return scenariorows.sign()
 
 
 def hold_of(row: Hold) -> dict[str, Any]:

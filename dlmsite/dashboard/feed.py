@@ -193,6 +193,7 @@ def _read(after: int, nodes_key: tuple[int, int] = (0, 0), known: Mapping[str, s
             "workload": dumps(picture.workload_of(requests.present_helm())),
             "holds": dumps(faults.holds()),
             "rehearsal": dumps(faults.rehearsal()),
+            "scenario": dumps(faults.scenario()),
             "invariants": dumps(picture.invariants_of(labels, now_ns)),
         },
         actions={action["id"]: dumps(action) for action in picture.actions()},

@@ -223,6 +223,7 @@ def snapshot() -> Json:
         "workload": workload_of(requests.present_helm()),
         "holds": faults.holds(),
         "rehearsal": faults.rehearsal(),
+        "scenario": faults.scenario(),
         "invariants": invariants_of(labels, now_ns),
         "events": [event_of(row, labels) for row in reversed(newest)],
         "lag_ms": lag_ms_of(Pulse.objects.filter(pk=1).first(), now_ns),

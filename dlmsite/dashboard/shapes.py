@@ -97,11 +97,12 @@ LOCK = {
     "minItems": 8,
     "maxItems": 8,
 }
+SIGN = told(obj(id=WIDE, state=TEXT, changed=WIDE), "of the scenario tried last: read it again when this changes")
 SNAPSHOT = obj(
     type=one_of("snapshot"), last_event_id=WIDE, view=maybe(ref("View")),
     master=maybe(obj(seen_age_ms=COUNT, stabilising_ms=maybe(COUNT))), nodes=several(ref("Node")),
     locks=several(ref("Lock")), actions=several(ref("Action")), workload=obj(available=YES_NO, on=YES_NO),
-    holds=several(ref("Hold")), rehearsal=maybe(ref("Rehearsal")), invariants=ref("Invariants"),
+    holds=several(ref("Hold")), rehearsal=maybe(ref("Rehearsal")), scenario=maybe(SIGN), invariants=ref("Invariants"),
     events=several(ref("Event")), lag_ms=maybe(NUMBER),
 )  # fmt: skip
 PIECE_MEMBERS: Final = {

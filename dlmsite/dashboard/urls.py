@@ -16,6 +16,7 @@ from dlmsite.dashboard import (
     metrics,
     moment,
     plan,
+    scenarios,
     series,
     spacetimepage,
     timeline,
@@ -70,5 +71,9 @@ urlpatterns: list[URLPattern] = [
     path("api/plan/commit/", plan.commit, name="plan-commit"),
     path("api/plan/<int:plan_id>/", plan.plan, name="plan"),
     path("api/plans/", plan.plans, name="plans"),
+    path("api/scenarios/", scenarios.scenarios, name="scenarios"),
+    path("api/scenarios/runs/", scenarios.runs, name="scenario-runs"),
+    path("api/scenarios/cancel/", scenarios.cancel, name="cancel-scenario"),
+    path("api/scenarios/<str:name>/start/", scenarios.start, name="start-scenario"),
     path("api/workload/", actions.switch_workload, name="workload"),
 ]

@@ -11,6 +11,8 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
 from dlmsite.access.roles import can_operate, can_view
+from dlmsite.dashboard import scenarios
+from dlmsite.operations.models import ScenarioRun
 
 
 @never_cache
@@ -20,7 +22,14 @@ def ring(request: HttpRequest) -> HttpResponse:
     """Show the ring to whoever may see it."""
     if not can_view(request.user):
         raise PermissionDenied
-    return render(request, "dashboard/ring.html", {"can_operate": can_operate(request.user)})
+    runs = ScenarioRun.objects.all()
+    context = {
+        "can_operate": can_operate(request.user),
+        "to_try": scenarios.described(),
+        "tried": runs.filter(who=request.user.get_username()).exists(),
+        "run_known": runs.exists(),
+    }
+    return render(request, "dashboard/ring.html", context)
 
 
 @never_cache

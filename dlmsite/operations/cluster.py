@@ -3,7 +3,7 @@
 Everything runs in the event loop that Daphne serves the page with.
 
     start: recorder -> master -> adopt nodes and holds, start those that are missing -> helm, watch -> workload
-    stop:  workload, rehearsal -> helm -> end holds -> close the cluster -> end the nodes -> master -> recorder
+    stop:  workload, rehearsal, scenario -> helm -> holds -> close the cluster -> end the nodes -> master -> recorder
 
 Invariants
   C1  A start that fails lets adopted nodes go on; only `stop` ends the cluster.
@@ -30,6 +30,9 @@ from dlmsite.operations.helm import Helm, Tools
 from dlmsite.operations.holds import Holds
 from dlmsite.operations.locks import Locks
 from dlmsite.operations.rehearsal import RehearsalRunner
+from dlmsite.operations.scenarios.course import World
+from dlmsite.operations.scenarios.hands import ClientHands
+from dlmsite.operations.scenarios.runner import ScenarioRunner
 from dlmsite.operations.seats import Plan, index_of
 from dlmsite.operations.supervisor import OperationProblem, Supervisor
 from dlmsite.operations.watch import Watch
@@ -79,7 +82,9 @@ class Cluster:
         self.supervisor.on_change = self.watch.poke
         self.holds = Holds(self.supervisor, Gate(secret), self.recorder.run)
         self.rehearsal = RehearsalRunner(settings.data, self.supervisor.logs, self.recorder.run, self.recorder.hint)
-        tools = Tools(self.workload, self.holds, self.rehearsal, Locks(self.master, Gate(secret)))
+        world = World(self.supervisor, self.master, self.recorder.run, ClientHands)
+        self.scenarios = ScenarioRunner(world, self.recorder.hint)
+        tools = Tools(self.workload, self.holds, self.rehearsal, Locks(self.master, Gate(secret)), self.scenarios)
         self.observatory = Observatory(self.recorder.run)
         self._helm = Helm(self.supervisor, self.master, tools, self.recorder, self.recorder.run)
         self._tasks: list[asyncio.Task[None]] = []
@@ -107,6 +112,7 @@ class Cluster:
         problems = self._start_missing()
         if not any(seat.alive for seat in self.supervisor.seats.values()):
             raise OperationProblem("no node could be started: " + "; ".join(problems))
+        await self.scenarios.put_back_leftovers()
         self._serving = True
         self._background(self._helm.run())
         self._background(self.watch.run())
@@ -144,6 +150,7 @@ class Cluster:
             return
         await self.workload.stop()
         await self._quietly(self.rehearsal.stop())
+        await self._quietly(self.scenarios.stop())
         await self._cancel_tasks()
         await self._quietly(self.holds.release_all())
         closed = False

@@ -6,7 +6,8 @@ Invariants
   H1  Every claimed action ends, done or failed, within its deadline.
   H2  At most one action at a time on one target.
 Elsewhere: processes (supervisor), rows (requests), whose turn it is in a plan (turns), what came of one
-(concluding), the workload's process (workload), nodes that are held (holds), rehearsals (rehearsal).
+(concluding), the workload's process (workload), nodes that are held (holds), rehearsals (rehearsal),
+things to try (scenarios).
 """
 
 import asyncio
@@ -28,6 +29,8 @@ from dlmsite.operations.locks import Locks
 from dlmsite.operations.models import OperatorAction
 from dlmsite.operations.ports import EventSink, Master, RunInJournal
 from dlmsite.operations.rehearsal import RehearsalRunner
+from dlmsite.operations.scenarios.runner import ScenarioRunner
+from dlmsite.operations.scenarios.situation import TRY
 from dlmsite.operations.seats import NODES_MAX, next_label
 from dlmsite.operations.supervisor import OperationProblem, Seat, Supervisor, describe_end
 from dlmsite.operations.turns import Turns
@@ -60,6 +63,7 @@ class Tools:
     holds: Holds
     rehearsal: RehearsalRunner
     locks: Locks
+    scenarios: ScenarioRunner
 
 
 class Helm:
@@ -103,6 +107,8 @@ class Helm:
             "rehearse": self._rehearse,
             "release": self._release,
             "stop rehearsal": lambda _: self._rehearsal.stop(),
+            TRY: lambda action: tools.scenarios.play(action.target, action.who, action.pk),
+            "stop trying": lambda _: tools.scenarios.cancel(),
         }
 
     async def run(self) -> None:
@@ -136,7 +142,9 @@ class Helm:
         try:
             await self._turns.wait(action)
             action.view_from = self._view_number()
-            async with self._targets[action.target or action.what]:
+            # A second request for the same thing to try is refused: it must not wait for the first, and then be done.
+            place = f"{action.what} {action.pk}" if action.what == TRY else action.target or action.what
+            async with self._targets[place]:
                 detail = await self._deeds[action.what](action)
             done = True
         except OperationProblem as problem:

@@ -5,7 +5,7 @@ Invariants
       before: of two supervisors that see a request, one gets it.
   O2  A refusal is a row as well: state failed, detail why.
   O3  A hold is a row before anything is held, and shown only once it has been seen (`since_ns`).
-Elsewhere: asking and claiming (requests), doing (helm, supervisor, holds, rehearsal), plans (planrows).
+Elsewhere: asking and claiming (requests), doing (helm, supervisor, holds, rehearsal, scenarios), plans (planrows).
 """
 
 from typing import Any
@@ -129,3 +129,41 @@ class Rehearsal(models.Model):
 
     def __str__(self) -> str:
         return f"rehearsal by {self.who}: {self.state}"
+
+
+class ScenarioState(models.TextChoices):
+    """How far a scenario is, or how it ended. `unknown`: nothing spoke against it, and not everything was measured."""
+
+    RUNNING = "running"
+    ENDING = "ending"
+    KEPT = "kept"
+    BROKEN = "broken"
+    UNKNOWN = "unknown"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class ScenarioRun(models.Model):
+    """One of the things to try, tried once: its steps, what was expected and what was measured."""
+
+    who = models.CharField(max_length=150)
+    scenario = models.CharField(max_length=32)
+    state = models.CharField(max_length=16, choices=ScenarioState.choices, default=ScenarioState.RUNNING)
+    detail = models.TextField(blank=True)
+    key = models.CharField(max_length=64, blank=True, help_text="of its lock")
+    generation = models.BigIntegerField(default=0, help_text="of its lock, once it is held")
+    cast = models.JSONField(default=dict, help_text="which node was its lock's primary, and which its backup: labels")
+    before = models.JSONField(default=list, help_text="labels of the nodes that served when it began")
+    ended_by_it = models.JSONField(default=list, help_text="labels of nodes that it has to start again")
+    steps = models.JSONField(default=list)
+    expects = models.JSONField(default=list)
+    belief = models.JSONField(default=dict, help_text="what the holder of its lock believed when it was looked at last")
+    facts = models.JSONField(default=dict, help_text="what its clients were told; the rest is in the history")
+    others = models.JSONField(default=list, help_text="what others did to nodes meanwhile, in words")
+    grace_until_ns = models.BigIntegerField(null=True, help_text="wall clock; until then some arcs grant nothing new")
+    started_ns = models.BigIntegerField()
+    ended_ns = models.BigIntegerField(null=True)
+    changed = models.BigIntegerField(default=0, help_text="how often this row was written")
+
+    def __str__(self) -> str:
+        return f"{self.scenario} by {self.who}: {self.state}"

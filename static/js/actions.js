@@ -23,7 +23,7 @@ export class ActionsList {
       make("span", { class: "badge", "data-tone": TONES[action.state] ?? "quiet", text: action.state }),
       make("span", { class: "detail quiet", text: action.detail, title: action.detail }),
     ]));
-    if (rows.length === 0) rows.push(make("li", { class: "quiet empty", text: gettext("Nobody has acted yet.") }));
+    if (rows.length === 0) rows.push(make("li", { class: "quiet empty", text: gettext("Nobody has acted yet. Kill or disturb a node above, or choose one of the things to try.") }));
     this.list.replaceChildren(...rows);
   }
 }

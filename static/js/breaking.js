@@ -1,7 +1,7 @@
 /**
- * Everything that breaks something on purpose, put together: holds of nodes, and the rehearsal.
+ * Everything that breaks something on purpose, put together: holds of nodes, the rehearsal, things to try.
  *
- * Elsewhere: everything with an idea of its own (faults.js, holdcells.js, disturb.js, rehearse.js).
+ * Elsewhere: everything with an idea of its own (faults.js, holdcells.js, disturb.js, rehearse.js, totry.js).
  */
 
 import { post } from "./api.js";
@@ -9,6 +9,7 @@ import { DisturbDialog } from "./disturb.js";
 import { endOf, Faults } from "./faults.js";
 import { HoldCells } from "./holdcells.js";
 import { RehearsalPanel } from "./rehearse.js";
+import { ToTryPanel } from "./totry.js";
 
 const TICK_MS = 250;
 
@@ -26,6 +27,7 @@ export class Breaking {
       ...parts, faults: this.faults, onDisturb: (node) => this.dialog.ask(node), onEnd: (hold) => void this.#end(hold),
     });
     this.panel = new RehearsalPanel({ ...parts, faults: this.faults });
+    this.toTry = new ToTryPanel(parts);
     setInterval(() => this.show(), TICK_MS);
   }
 
@@ -34,6 +36,7 @@ export class Breaking {
     this.cells.show();
     this.dialog.update();
     this.panel.show();
+    this.toTry.tick();
   }
 
   /**
@@ -42,6 +45,7 @@ export class Breaking {
    */
   receive(message) {
     this.faults.apply(message);
+    this.toTry.receive(message);
     this.show();
   }
 

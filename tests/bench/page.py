@@ -189,5 +189,11 @@ def _html() -> str:
 
     from dlmsite.vendor import import_map
 
-    context = {"user": User(username="ada"), "can_operate": True, "CSP_NONCE": "bench", "csrf_token": "bench"}
+    context = {
+        "user": User(username="ada"),
+        "can_operate": True,
+        "tried": True,
+        "CSP_NONCE": "bench",
+        "csrf_token": "bench",
+    }
     return str(render_to_string("dashboard/ring.html", {**context, **import_map(HttpRequest())}))

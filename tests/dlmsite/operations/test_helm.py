@@ -16,6 +16,9 @@ from dlmsite.operations.holds import Holds
 from dlmsite.operations.locks import Locks
 from dlmsite.operations.models import OperatorAction
 from dlmsite.operations.rehearsal import RehearsalRunner
+from dlmsite.operations.scenarios.course import World
+from dlmsite.operations.scenarios.hands import ClientHands
+from dlmsite.operations.scenarios.runner import ScenarioRunner
 from dlmsite.operations.supervisor import OperationProblem, Supervisor
 from lockcore.service.channels import Gate
 from tests.dlmsite.operations.conftest import FakeMaster, Sink, Start
@@ -48,7 +51,8 @@ def tools(supervisor: Supervisor, tmp_path: Path, master: FakeMaster) -> Tools:
     """The real ones, but for the workload."""
     gate = Gate(b"secret")
     rehearsal = RehearsalRunner(tmp_path, supervisor.logs, run_here, lambda: None)
-    return Tools(FakeWorkload(), Holds(supervisor, gate, run_here), rehearsal, Locks(master, gate))
+    scenarios = ScenarioRunner(World(supervisor, master, run_here, ClientHands), lambda: None)
+    return Tools(FakeWorkload(), Holds(supervisor, gate, run_here), rehearsal, Locks(master, gate), scenarios)
 
 
 @pytest.fixture
