@@ -221,7 +221,9 @@ class _Watch:
         loop = asyncio.get_running_loop()
         while not self._heard and not unless.is_set():
             await self._turn(RING_S)
-        await self._turn(RING_S if not self.servers else 0)
+        patient_until = loop.time() + RING_S
+        while not self.servers and (left_s := patient_until - loop.time()) > 0:
+            await self._turn(left_s)  # a master says more than the ring, and that first
         deadline = loop.time() + timeout_s
         if self._address in self.servers:
             _log.info("waits until the ring lets go of %s", self._address)

@@ -6,39 +6,28 @@ import re
 import signal
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
 
-from lockcore.core.operations import FindOwner, Granted, Lock, Refused, Released, Unlock
-from lockcore.core.ring import HashRing
+from lockcore.core.operations import Granted, Lock, Refused, Released
 from lockcore.core.weedlocks import LockState
 from lockcore.wire.seaweed_client import (
-    decode_find_answer,
     decode_lock_answer,
-    decode_unlock_answer,
-    encode_find,
     encode_lock,
-    encode_unlock,
 )
 from lockcore.wire.seaweed_peer import encode_moved, encode_replica
-from tests.weed.cluster import PACE_S, PAUSE, WeedCluster
+from tests.weed.asking import PATIENCE_S, TTL_MS, acquire, eventually, everybody, keys_of, owner_at, release
+from tests.weed.cluster import WeedCluster
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tests.weed.cluster import WeedProcess
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
-
-T = TypeVar("T")
-
-LOCKS: Final = 100
-TTL_MS: Final = 50_000
-PATIENCE_S: Final = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -48,79 +37,6 @@ def joined() -> Iterator[WeedCluster]:
         running.add_member()
         running.wait_ring(everybody(running))
         yield running
-
-
-def everybody(weed: WeedCluster) -> list[WeedProcess]:
-    return [*weed.filers, *weed.members]
-
-
-def keys_of(
-    ring: HashRing, primary: WeedProcess, prefix: str, count: int, backup: WeedProcess | None = None
-) -> list[str]:
-    """Return keys that a member serves, of which (`backup`) a certain other one has the copy."""
-    keys = []
-    for i in range(100_000):
-        first, second = ring.owners(key := f"{prefix}/{i}")
-        if first == primary.address and (backup is None or second == backup.address):
-            keys.append(key)
-        if len(keys) == count:
-            return keys
-    raise AssertionError(f"only {len(keys)} keys")
-
-
-def acquire(weed: WeedCluster, at: WeedProcess, key: str, token: str = "", owner: str = "ada") -> Granted | Refused:
-    """Acquire or renew at one member."""
-    asked = Lock(key, TTL_MS, owner, token)
-    return decode_lock_answer(weed.call(at.target, "DistributedLock", encode_lock(asked), 10), asked)
-
-
-def must_acquire(weed: WeedCluster, at: WeedProcess, key: str) -> Granted:
-    """Acquire, asking again while a ring change is under way."""
-    answer = eventually(lambda: acquire(weed, at, key), lambda got: isinstance(got, Granted))
-    assert isinstance(answer, Granted)
-    return answer
-
-
-def release(weed: WeedCluster, at: WeedProcess, key: str, token: str) -> Released | Refused:
-    return decode_unlock_answer(weed.call(at.target, "DistributedUnlock", encode_unlock(Unlock(key, token))))
-
-
-def owner_at(weed: WeedCluster, at: WeedProcess, key: str, *, moved: bool = False) -> str:
-    """Return who holds a key, empty for nobody."""
-    try:
-        return decode_find_answer(weed.call(at.target, "FindLockOwner", encode_find(FindOwner(key), moved=moved)))
-    except grpc.RpcError as error:
-        if error.code() is not grpc.StatusCode.NOT_FOUND:
-            raise
-        return ""
-
-
-def eventually(ask: Callable[[], T], done: Callable[[T], bool]) -> T:
-    """Ask until the answer is good, and return it."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        last: object
-        try:
-            if done(answer := ask()):
-                return answer
-            last = answer
-        except grpc.RpcError as error:
-            last = error
-        assert time.monotonic() < deadline, f"the last answer was {last}"
-        PAUSE.wait(PACE_S)
-
-
-def renewable(weed: WeedCluster, at: list[WeedProcess], held: dict[str, Granted]) -> int:
-    """Count the locks that are renewed with the very token that their holder has, at whoever serves them now."""
-    ring = HashRing([each.address for each in at])
-
-    def renewed(key: str) -> bool:
-        serves = next(each for each in at if each.address == ring.primary(key))
-        answer = acquire(weed, serves, key, held[key].token)
-        return isinstance(answer, Granted) and answer.generation == held[key].generation
-
-    with ThreadPoolExecutor(8) as side_by_side:
-        return sum(side_by_side.map(renewed, held))
 
 
 # --- an arc of its own -----------------------------------------------------------------------
@@ -249,102 +165,7 @@ def test_the_client_uses_the_node_like_a_filer(joined: WeedCluster) -> None:
                 assert client.owner_of(f"client/{i}") == "eve"
 
 
-# --- deaths, joins, departures ---------------------------------------------------------------------
-
-
-def test_100_of_100_locks_replicated_from_a_killed_filer_are_renewable_at_the_node(
-    record_property: Callable[[str, object], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Promoted here, with the same token and generation."""
-    monkeypatch.setenv("LOCKRING_LOG_LEVEL", "DEBUG")
-    with WeedCluster(filers=2) as weed:
-        node = weed.add_member()
-        ring = weed.wait_ring(everybody(weed))
-        dying, left = weed.filers
-        keys = keys_of(ring, dying, "killed", LOCKS, backup=node)
-        held = {key: must_acquire(weed, dying, key) for key in keys}
-        eventually(lambda: node.log_text().count("has a copy of killed/"), lambda copies: copies == LOCKS)
-        dying.kill()
-        weed.wait_ring([left, node])
-        kept = renewable(weed, [left, node], held)
-        record_property(
-            "locks replicated from a killed real filer, renewable at the Lockring node", f"{kept} of {LOCKS}"
-        )
-        assert kept == LOCKS
-
-
-def test_100_of_100_locks_of_a_leaving_node_are_renewable_at_the_filers(
-    record_property: Callable[[str, object], None],
-) -> None:
-    """Also those that are renewed while it leaves; and its goodbye ends with 0."""
-    with WeedCluster(filers=2) as weed:
-        node = weed.add_member()
-        ring = weed.wait_ring(everybody(weed))
-        held = {key: must_acquire(weed, node, key) for key in keys_of(ring, node, "left", LOCKS)}
-        node.send(signal.SIGTERM)
-        assert node.wait_end(PATIENCE_S) == 0
-        weed.wait_ring(weed.filers)
-        kept = renewable(weed, weed.filers, held)
-        record_property("locks of a leaving Lockring node, renewable at the real filers", f"{kept} of {LOCKS}")
-        assert kept == LOCKS
-
-
-def test_a_killed_node_loses_no_lock_either(record_property: Callable[[str, object], None]) -> None:
-    """A grant is answered when the filer that backs it up has it."""
-    with WeedCluster(filers=2) as weed:
-        node = weed.add_member()
-        ring = weed.wait_ring(everybody(weed))
-        held = {key: must_acquire(weed, node, key) for key in keys_of(ring, node, "dead", LOCKS)}
-        node.kill()
-        weed.wait_ring(weed.filers)
-        kept = renewable(weed, weed.filers, held)
-        record_property(
-            "locks of a Lockring node after its kill -9, renewable at the real filers", f"{kept} of {LOCKS}"
-        )
-        assert kept == LOCKS
-
-
-def test_a_node_that_joins_gives_no_held_lock_away_and_one_that_restarts_neither(
-    record_property: Callable[[str, object], None],
-) -> None:
-    """SeaweedFS's own filers give away all of them in both cases (known-failures)."""
-    with WeedCluster(filers=2) as weed:
-        node = weed.make_member()
-        coming = HashRing([each.address for each in everybody(weed)])
-        keys = keys_of(coming, node, "join", LOCKS)
-        held = {key: must_acquire(weed, weed.filers[0], key) for key in keys}
-        node.start()
-        stolen = steal(weed, node, keys)
-        weed.wait_ring(everybody(weed))
-        assert renewable(weed, everybody(weed), held) == LOCKS
-        held = {key: must_acquire(weed, node, key) for key in keys_of(coming, node, "again", LOCKS)}
-        node.kill()
-        node.start()
-        stolen += steal(weed, node, list(held))
-        weed.wait_ring(everybody(weed))
-        assert renewable(weed, everybody(weed), held) == LOCKS
-        record_property("locks given away as a Lockring node joins, and restarts", f"{stolen} of {2 * LOCKS}")
-        assert stolen == 0
-
-
-def steal(weed: WeedCluster, node: WeedProcess, keys: list[str]) -> int:
-    """Ask the node for held keys, from before it answers until it serves them; return how many it gave away."""
-    stolen = 0
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        refused = 0
-        for key in keys:
-            try:
-                answer = acquire(weed, node, key, owner="thief")
-            except grpc.RpcError:
-                continue
-            stolen += isinstance(answer, Granted)
-            refused += (
-                isinstance(answer, Refused) and answer.text == "lock already owned by ada" and not answer.moved_to
-            )
-        if refused == len(keys) or stolen:
-            return stolen
-    raise AssertionError("the node never served its keys")
+# --- command line ------------------------------------------------------------
 
 
 def test_a_node_that_finds_no_master_waits_and_says_so() -> None:
