@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dlmsite.observing import book, observer
-from dlmsite.observing.models import ObservedCluster
-from dlmsite.observing.observer import Observer
+from dlmsite.observing import observer
 from lockcore.wire.gen import master_pb2
 from lockcore.wire.seaweed import encode_node_update, encode_ring_update
+from tests.dlmsite.observing.watching import watching
 from tests.lockcore.client.scriptedweed import ScriptedFiler, ScriptedMaster, obliging
 from tests.lockcore.service.cluster import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
     import pytest
-
-    from dlmsite.observing.sight import Fact
 
 A, B = "127.0.0.1:1.1", "127.0.0.1:2.2"
 
@@ -27,34 +21,6 @@ A, B = "127.0.0.1:1.1", "127.0.0.1:2.2"
 def leader(address: str) -> bytes:
     told = master_pb2.KeepConnectedResponse(volume_location=master_pb2.VolumeLocation(leader=address))
     return told.SerializeToString()
-
-
-class Pages:
-    """Takes what would be written; a journal's thread that has no database."""
-
-    def __init__(self) -> None:
-        self.facts: list[Fact] = []
-        self.state = book.State("unknown", "", "", None, None)
-
-    async def run(self, step: Callable[..., Any], *args: Any) -> Any:
-        if step is book.write:
-            _, facts, self.state = args
-            self.facts += facts
-
-    def kinds(self) -> list[str]:
-        return [fact.kind for fact in self.facts]
-
-
-@asynccontextmanager
-async def watching(masters: str, group: str = "") -> AsyncIterator[Pages]:
-    pages = Pages()
-    row = ObservedCluster(pk=1, name="c", masters=masters, group=group, attached_at_ns=1)
-    task = asyncio.create_task(Observer(row, pages.run).live())
-    try:
-        yield pages
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_an_observer_is_a_client_of_the_type_that_is_no_member() -> None:
