@@ -163,6 +163,12 @@ class Custody:
         if generation >= self._keepers.get(key, (0, 0))[0]:
             self._keepers[key] = generation, node.core.member.incarnation
 
+    def missed_a_view(self, node: SimNode) -> None:
+        """Note that a node keeps nothing any more: somebody else may, in a view that it has not heard of (A2)."""
+        mine = [key for key, (_, keeper) in self._keepers.items() if keeper == node.core.member.incarnation]
+        for key in mine:
+            del self._keepers[key]
+
     def lets_go(self, key: str) -> None:
         """Note that nobody keeps a lock."""
         self._keepers.pop(key, None)

@@ -106,6 +106,8 @@ class Witness:
         if isinstance(given, FromMaster) and isinstance(given.message, ViewUpdate):
             view = node.core.view
             if view is not None and view.number != life.view:
+                if view.previous != life.view:
+                    self.custody.missed_a_view(node)
                 life.view = view.number
                 self._write(life, Act.ADOPTED)
         self.custody.see(node, effects)
