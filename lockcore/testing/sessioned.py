@@ -22,7 +22,7 @@ from lockcore.testing.register import Registers
 from lockcore.testing.sessionasking import Manners
 from lockcore.testing.sessionclients import Program
 from lockcore.testing.sessionhistory import check_sessions
-from lockcore.testing.sessionrecord import Asked, SessionHistory
+from lockcore.testing.sessionrecord import NEVER_NS, Asked, SessionHistory
 from lockcore.testing.sessionrest import check_rest
 from lockcore.testing.shape import drawn_shape
 from lockcore.testing.simulate import small_batches, small_world
@@ -126,6 +126,7 @@ def _note_losses(world: World, sessions: SessionHistory) -> None:
     """Write down when the master said that state may have died, and where."""
     published = {d.view: d.at_ns for d in world.witness.deeds if d.what is Act.PUBLISHED}
     sessions.forgotten = any(view.previous == 0 for view in world.views[1:])
+    sessions.emptied_ns = min((published.get(v.number, 0) for v in world.views if not v.up), default=NEVER_NS)
     sessions.losses = [(published.get(v.number, 0), g.region) for v in world.views for g in v.graces]
 
 

@@ -295,7 +295,8 @@ def _lost(history: SessionHistory) -> list[Violation]:
     """S7."""
     found = []
     for life in history.lives:
-        if life.lost_ns < min(life.until_ns, life.end_asked_ns) and not history.any_lost(life.lost_ns):
+        until_ns = min(life.until_ns, life.end_asked_ns, history.emptied_ns)
+        if life.lost_ns < until_ns and not history.any_lost(life.lost_ns):
             text = (
                 f"session {life.ref.id}/{life.ref.incarnation} of {life.client} was said to be over at {life.lost_ns} "
                 f"({life.lost_by}), and was extended until {life.until_ns}"

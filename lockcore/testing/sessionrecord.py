@@ -163,7 +163,8 @@ class SessionHistory:
     """All that sessions did.
 
     `losses`: where acknowledged state may have died, and when. `forgotten`:
-    the master forgot whom it had put out of the ring.
+    the master forgot whom it had put out of the ring. `emptied_ns`: when the
+    last node left, and with it the sessions that held nothing.
     """
 
     margin: float = 0.02
@@ -171,6 +172,7 @@ class SessionHistory:
     deals: list[Deal] = field(default_factory=list)
     losses: list[tuple[int, Region]] = field(default_factory=list)
     forgotten: bool = False
+    emptied_ns: int = NEVER_NS
 
     def lost(self, key: str, before_ns: int) -> bool:
         """Say whether what was known of a key may have died before a time."""

@@ -259,6 +259,11 @@ def test_a_session_that_was_extended_is_not_over_unless_state_has_died() -> None
     assert past.rules() == ["S7"]
     past.history.losses.append((400 * MS, EVERYWHERE))
     assert past.rules() == []
+    past.history.losses.clear()
+    past.history.emptied_ns = 600 * MS
+    assert past.rules() == ["S7"]
+    past.history.emptied_ns = 400 * MS  # who holds nothing is not waited for when the last node leaves
+    assert past.rules() == []
 
 
 # --- byte ranges ------------------------------------------------------------------------------
