@@ -248,7 +248,7 @@ def _overtaken(index: Index) -> list[Violation]:
         for first in waits:
             if first is deal or first.key != deal.key or not (first.fair or deal.fair) or not _collide(first, deal):
                 continue
-            until_ns = min(index.leaves_ns(first), deadline_ns(first))
+            until_ns = min(index.leaves_ns(first), deadline_ns(first), index.history.refused_ns(first))
             passed = first.waiting_ns < deal.invoked_ns and deal.done_ns < until_ns and deal.number < first.number
             if passed and not index.history.lost(deal.key, deal.done_ns):
                 text = f"{deal.key}: fence {deal.number} was granted past a wait that had begun at {first.waiting_ns}"

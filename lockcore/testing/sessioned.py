@@ -11,7 +11,9 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
+from lockcore.core.events import EventKind
 from lockcore.core.messages import Code, Granted, How, RangeLocked, Refused
+from lockcore.core.ranging import DEADLOCK_TEXT
 from lockcore.testing.clients import SimClient
 from lockcore.testing.faults import Faults
 from lockcore.testing.history import History, check
@@ -127,6 +129,8 @@ def _note_losses(world: World, sessions: SessionHistory) -> None:
     published = {d.view: d.at_ns for d in world.witness.deeds if d.what is Act.PUBLISHED}
     sessions.forgotten = any(view.previous == 0 for view in world.views[1:])
     sessions.emptied_ns = min((published.get(v.number, 0) for v in world.views if not v.up), default=NEVER_NS)
+    events = [(fact.at_ns, fact.event) for fact in world.facts if fact.event.kind is EventKind.UNQUEUED]
+    sessions.circles = [(at_ns, e.session, e.key) for at_ns, e in events if e.detail.endswith(DEADLOCK_TEXT)]
     sessions.losses = [(published.get(v.number, 0), g.region) for v in world.views for g in v.graces]
 
 

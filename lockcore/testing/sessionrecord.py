@@ -164,7 +164,9 @@ class SessionHistory:
 
     `losses`: where acknowledged state may have died, and when. `forgotten`:
     the master forgot whom it had put out of the ring. `emptied_ns`: when the
-    last node left, and with it the sessions that held nothing.
+    last node left, and with it the sessions that held nothing. `circles`:
+    when which session's wait for a key was refused as a part of one (by facts:
+    after a failover its client may not be there to be told).
     """
 
     margin: float = 0.02
@@ -173,10 +175,16 @@ class SessionHistory:
     losses: list[tuple[int, Region]] = field(default_factory=list)
     forgotten: bool = False
     emptied_ns: int = NEVER_NS
+    circles: list[tuple[int, str, str]] = field(default_factory=list)
 
     def lost(self, key: str, before_ns: int) -> bool:
         """Say whether what was known of a key may have died before a time."""
         return any(at_ns <= before_ns and position_of(key) in region for at_ns, region in self.losses)
+
+    def refused_ns(self, deal: Deal) -> int:
+        """When a wait may have been refused as a part of a circle."""
+        about = deal.life.ref.id, deal.key
+        return min((at for at, *who in self.circles if tuple(who) == about and at >= deal.invoked_ns), default=NEVER_NS)
 
     def loss_ns(self, key: str, after_ns: int) -> int:
         """When what was known of a key may first have died after a time: these programs re-assert nothing."""

@@ -312,6 +312,10 @@ def test_a_grant_past_a_fair_wait_is_found() -> None:
     assert past.rules() == []
     passing.fair = True
     assert past.rules() == ["R3"]
+    past.history.circles.append((102 * MS, "ada", "k"))
+    assert past.rules() == []
+    past.history.circles = [(102 * MS, "bob", "k"), (102 * MS, "ada", "another")]
+    assert past.rules() == ["R3"]
     beside = past.span(bob, Asked.SET, 50, 0, last=12)
     assert past.rules() == []  # it may have been granted first, and the other is a part of it then
     beside.lock_owner = "another"
