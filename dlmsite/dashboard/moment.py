@@ -148,6 +148,7 @@ def picture_of(past: Past) -> Json:
         "workload": {"available": False, "on": False},
         "holds": [],
         "rehearsal": None,
+        "scenario": None,
         "invariants": None,
         "events": [picture.event_of(row, labels) for row in reversed(newest[: picture.SNAPSHOT_EVENTS])],
         "lag_ms": None,

@@ -18,7 +18,7 @@ def test_a_snapshot_has_everything_with_wide_numbers_as_strings() -> None:
     found = json.loads(json.dumps(picture.snapshot()))
     assert list(found) == [
         "type", "last_event_id", "view", "master", "nodes", "locks", "actions", "workload", "holds", "rehearsal",
-        "invariants", "events", "lag_ms",
+        "scenario", "invariants", "events", "lag_ms",
     ]  # fmt: skip
     assert found["last_event_id"] == str(event_id)
     assert found["locks"] == [["k", "ada", str(GENERATION), "2", ADDRESSES["n1"], 2.0, 7000, ""]]

@@ -13,6 +13,7 @@ from django.test import Client, override_settings
 
 from dlmsite.access.links import issue_link
 from dlmsite.access.roles import Role, give_role
+from dlmsite.dashboard import scenarios
 from dlmsite.languages import available
 from lockcore.core.events import EventKind
 from tests.words.pseudo import CLOSE, CODE, OPEN, write_language
@@ -65,6 +66,19 @@ def untranslated(html: str) -> tuple[str | None, list[str]]:
     return reader.language, [text for text in rest if WORD.search(text) and text not in NAMES]
 
 
+def recorded() -> set[str]:
+    """Return what the pages show as it is written in rows, in English: kinds of events, and what is there to try."""
+    found: set[str] = set(EventKind)
+    for one in scenarios.described():
+        found |= {
+            one["title"],
+            one["shows"],
+            *(s["says"] for s in one["steps"]),
+            *(e["expected"] for e in one["expects"]),
+        }
+    return found
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("locale")
@@ -89,7 +103,7 @@ def test_every_word_of_a_page_comes_from_the_catalogue(visitor: Client, path: st
     give_role(user, Role.OPERATOR)
     visitor.force_login(user)
     language, left = untranslated(visitor.get(path).content.decode())
-    assert (language, [text for text in left if text not in set(EventKind)]) == (CODE, [])
+    assert (language, [text for text in left if text not in recorded()]) == (CODE, [])
 
 
 @pytest.mark.parametrize("path", STRANGERS)
