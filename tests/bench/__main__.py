@@ -35,6 +35,7 @@ NAMES: Final = (
     "audit",
     "moments",
     "plan",
+    "watch",
 )
 
 
