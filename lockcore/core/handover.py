@@ -122,6 +122,11 @@ class Handover:
         """Return when the last grace ends, or `now_ns`."""
         return max([now_ns, *(until for _, until in self._graces)])
 
+    def was_primary(self, position: int) -> bool:
+        """Say whether this node was primary of a position in the view directly before."""
+        previous = self.previous if self.carried else None
+        return previous is not None and previous.ring.owners_at(position)[0] == self.me.address
+
     def previous_is_settled(self) -> bool:
         """Say whether every member had all it needed in the view before."""
         return self.carried and self.previous is not None and 0 < self.previous.number <= self.settled_view

@@ -194,10 +194,8 @@ class NodeState:
 
     def vouches(self, lease: Lease) -> bool:
         """Say whether what is known here is all there is (S7): it serves the lock, as its primary until this view."""
-        primary = self.owners_at(lease.position)[0]
-        if primary != self.me.address and self.handover.previous is not None:
-            primary = self.handover.previous.ring.owners_at(lease.position)[0] if self.handover.carried else None
-        return lease.serving and primary == self.me.address
+        here = self.owners_at(lease.position)[0] == self.me.address
+        return lease.serving and (here or self.handover.was_primary(lease.position))
 
     def stop_serving(self, item: Lease | RangeFile) -> None:
         """Be no longer its primary."""

@@ -162,7 +162,7 @@ def _rehome(state: NodeState, lease: Lease | RangeFile, undelivered: bool) -> No
     elif primary == state.me.address and state.is_up:
         if not state.handover.ready(lease.position):
             state.stop_serving(lease)  # somebody may know better: promoted when sealed
-        elif lease.serving and not _was_primary(state, lease):
+        elif lease.serving and not state.handover.was_primary(lease.position):
             state.outrank(lease)
             state.spread(lease)
         elif lease.serving:
@@ -172,11 +172,6 @@ def _rehome(state: NodeState, lease: Lease | RangeFile, undelivered: bool) -> No
     elif primary in state.links and (waited_for or lease.serving or state.handover.must_hand_over(lease)):
         # Also a lock whose new primary surely has it: it is told that we stop.
         state.links[primary].put(lease.key, Part.TRANSFER, urgent=waited_for)
-
-
-def _was_primary(state: NodeState, lease: Lease | RangeFile) -> bool:
-    previous = state.handover.previous if state.handover.carried else None
-    return previous is not None and previous.ring.owners_at(lease.position)[0] == state.me.address
 
 
 def _must_replicate(state: NodeState, lease: Lease | RangeFile) -> bool:
@@ -263,6 +258,8 @@ def drop_surplus_copies(state: NodeState, settled_view: int) -> None:
     if settled_view <= state.handover.settled_view:
         return
     state.handover.settled_view = settled_view
+    if settled_view < state.view_number:
+        return  # of an older view: nothing is surplus yet
     for item in state.items():
         drop_if_surplus(state, item)
 

@@ -270,7 +270,9 @@ def _done_twice(index: Index) -> list[Violation]:
 def _remembered(index: Index, deal: Deal) -> list[Attempt]:
     """Return an operation's grants but those that came when its answer may have been forgotten: that is bounded."""
     grants = [a for a in deal.attempts if isinstance(a.result, Granted)]
-    first = min((number_of(a.result) for a in grants), default=0)
+    if len(grants) < 2:  # noqa: PLR2004 - told once, nothing to compare with
+        return grants
+    first = min(number_of(a.result) for a in grants)
     others = sorted({other.number for other in index.of_key[deal.key] if other.number > first})
     limit = others[ANSWERS_KEPT - 1] if len(others) >= ANSWERS_KEPT else NEVER_NS
     return [a for a in grants if number_of(a.result) <= limit]
