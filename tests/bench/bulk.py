@@ -11,10 +11,10 @@ Elsewhere: what there is to write (history), the recorder's way (dlmsite.journal
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from dlmsite.journal import chain
 from dlmsite.journal.indexes import POSTGRESQL
@@ -131,7 +131,7 @@ class Store(Protocol):
 
 
 class Sqlite:
-    """One file, which nobody else reads meanwhile; after a crash it is lost."""
+    """One file; after a crash it is lost."""
 
     def __init__(self) -> None:
         marks = ", ".join("?" * len(COLUMNS))
@@ -139,10 +139,12 @@ class Sqlite:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Write without a journal of changes, and return to one at the end."""
+        """Write without a journal of changes where nobody else has the file open, and return to one at the end."""
         with connection.cursor() as cursor:
-            for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-200000", "threads=4"):
+            for pragma in ("synchronous=OFF", "cache_size=-200000", "threads=4"):
                 cursor.execute(f"PRAGMA {pragma}")
+            with suppress(OperationalError):  # somebody has: it takes longer
+                cursor.execute("PRAGMA journal_mode=OFF")
         yield
         connection.close()  # the next one begins as the site's do
 

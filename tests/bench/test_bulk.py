@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from itertools import groupby
 from typing import Any
 
@@ -91,3 +93,12 @@ def test_indexes_are_there_again_after_filling() -> None:
     assert len(before) > len(LockEvent._meta.indexes) - 1
     list(Bulk().fill(History(3_000, held=500).batches()))
     assert indexes() == before
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="a file that is open twice")
+def test_a_database_that_somebody_reads_is_filled_too() -> None:
+    """Its journal cannot be done without, then."""
+    with closing(sqlite3.connect(connection.settings_dict["NAME"], uri=True)) as reader:
+        assert reader.execute("SELECT COUNT(*) FROM journal_lockevent").fetchone() == (0,)
+        list(Bulk().fill(History(3_000, held=500).batches()))
+        assert reader.execute("SELECT COUNT(*) FROM journal_lockevent").fetchone() == (3_000,)
