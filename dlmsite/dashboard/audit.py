@@ -6,15 +6,9 @@ Elsewhere: what is looked for (auditfilter), finding it (auditquery), causes (au
 from http import HTTPStatus
 from typing import Final
 
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.cache import never_cache
-from django.views.decorators.csrf import ensure_csrf_cookie
-from django.views.decorators.http import require_safe
 
-from dlmsite.access.roles import can_operate, can_view
-from dlmsite.dashboard import auditlinks, auditquery, picture
+from dlmsite.dashboard import auditlinks, auditquery, pages, picture
 from dlmsite.dashboard.auditfilter import FROM, OPERATOR, PARAMETERS, TO, Filter, as_utc, read_filter
 from dlmsite.dashboard.gate import answer, json_view
 from dlmsite.dashboard.openapi import Operation
@@ -53,14 +47,10 @@ ACTIONS_MAX: Final = 50
 """Each takes some queries."""
 
 
-@never_cache
-@ensure_csrf_cookie
-@require_safe
+@pages.served
 def page(request: HttpRequest) -> HttpResponse:
     """Show the history to whoever may see it."""
-    if not can_view(request.user):
-        raise PermissionDenied
-    return render(request, "dashboard/audit.html", {"can_operate": can_operate(request.user), "kinds": list(EventKind)})
+    return pages.show(request, "dashboard/audit.html", kinds=list(EventKind))
 
 
 @json_view("GET", Operation("History that matches a filter, by key.", PAGE, (LIMIT, BEFORE, AFTER, *PARAMETERS)))

@@ -13,15 +13,9 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from asgiref.sync import async_to_sync
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.cache import never_cache
-from django.views.decorators.csrf import ensure_csrf_cookie
-from django.views.decorators.http import require_safe
 
-from dlmsite.access.roles import can_operate, can_view
-from dlmsite.dashboard import picture
+from dlmsite.dashboard import pages, picture
 from dlmsite.dashboard.gate import answer, json_view
 from dlmsite.dashboard.openapi import Operation
 from dlmsite.dashboard.parameters import Choice, KeyName, Whole
@@ -118,28 +112,18 @@ SILENT: Final = {**ABSENT, HTTPStatus.SERVICE_UNAVAILABLE: "There is no ring, or
 # --- pages ----------------------------------------------------------------------------------------------------------
 
 
-@never_cache
-@ensure_csrf_cookie
-@require_safe
+@pages.served
 def page(request: HttpRequest) -> HttpResponse:
     """Show the clusters that are watched."""
-    return _page(request, "dashboard/clusters.html", {})
+    return pages.show(request, "dashboard/clusters.html")
 
 
-@never_cache
-@ensure_csrf_cookie
-@require_safe
+@pages.served
 def cluster_page(request: HttpRequest, name: str) -> HttpResponse:
     """Show one cluster that is watched."""
     if not ObservedCluster.objects.filter(name=name).exists():
         raise Http404
-    return _page(request, "dashboard/cluster.html", {"name": name})
-
-
-def _page(request: HttpRequest, template: str, context: Json) -> HttpResponse:
-    if not can_view(request.user):
-        raise PermissionDenied
-    return render(request, template, {**context, "can_operate": can_operate(request.user)})
+    return pages.show(request, "dashboard/cluster.html", name=name)
 
 
 # --- JSON -----------------------------------------------------------------------------------------------------------

@@ -10,15 +10,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from asgiref.sync import async_to_sync
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.cache import never_cache
-from django.views.decorators.csrf import ensure_csrf_cookie
-from django.views.decorators.http import require_safe
 
-from dlmsite.access.roles import can_operate, can_view
-from dlmsite.dashboard import picture
+from dlmsite.dashboard import pages, picture
 from dlmsite.dashboard.api import no_ring
 from dlmsite.dashboard.gate import answer, json_view
 from dlmsite.dashboard.life import KINDS, Held, holds_of
@@ -59,14 +53,10 @@ PAIR: Final = obj(
 )  # fmt: skip
 
 
-@never_cache
-@ensure_csrf_cookie
-@require_safe
+@pages.served
 def page(request: HttpRequest) -> HttpResponse:
     """Show one lock to whoever may see it."""
-    if not can_view(request.user):
-        raise PermissionDenied
-    return render(request, "dashboard/lock.html", {"can_operate": can_operate(request.user)})
+    return pages.show(request, "dashboard/lock.html")
 
 
 @json_view("GET", Operation("One lock's life, as recorded.", LIFE, (KEY, BEFORE)))

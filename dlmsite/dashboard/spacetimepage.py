@@ -13,15 +13,9 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final
 
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.cache import never_cache
-from django.views.decorators.csrf import ensure_csrf_cookie
-from django.views.decorators.http import require_safe
 
-from dlmsite.access.roles import can_operate, can_view
-from dlmsite.dashboard import audit, auditquery, picture
+from dlmsite.dashboard import audit, auditquery, pages, picture
 from dlmsite.dashboard.auditfilter import KEY, KINDS, NODE, NS_MAX, NS_PER_MS, SESSION, Filter, read_filter
 from dlmsite.dashboard.gate import answer, json_view
 from dlmsite.dashboard.openapi import Operation
@@ -101,15 +95,10 @@ class Seen:
     cut: bool = False
 
 
-@never_cache
-@ensure_csrf_cookie
-@require_safe
+@pages.served
 def page(request: HttpRequest) -> HttpResponse:
     """Show the diagram to whoever may see it."""
-    if not can_view(request.user):
-        raise PermissionDenied
-    context = {"can_operate": can_operate(request.user), "kinds": list(EventKind)}
-    return render(request, "dashboard/spacetime.html", context)
+    return pages.show(request, "dashboard/spacetime.html", kinds=list(EventKind))
 
 
 @json_view(

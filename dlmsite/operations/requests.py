@@ -9,7 +9,7 @@ Elsewhere: doing (helm), who may ask (dlmsite.dashboard).
 
 import time
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Any, Final
 
 from dlmsite.operations.models import ActionState, ChangePlan, Helm, OperatorAction
 
@@ -34,30 +34,24 @@ def ask(
 
 def refuse(who: str, what: str, target: str, why: str) -> OperatorAction:
     """Write down that somebody asked for what they may not have, or what is not possible."""
-    now_ns = time.time_ns()
-    return OperatorAction.objects.create(
-        who=who,
-        what=what,
-        target=target[:64],
-        state=ActionState.FAILED,
-        detail=why[:DETAIL_CHARS_MAX],
-        requested_at_ns=now_ns,
-        ended_at_ns=now_ns,
-    )
+    return _note_ended(who, what, target, why, time.time_ns(), state=ActionState.FAILED)
 
 
 def note_done(who: str, what: str, target: str, detail: str) -> OperatorAction:
     """Write down what somebody has done that needed no supervisor."""
     now_ns = time.time_ns()
+    return _note_ended(who, what, target, detail, now_ns, state=ActionState.DONE, started_at_ns=now_ns)
+
+
+def _note_ended(who: str, what: str, target: str, detail: str, now_ns: int, **more: Any) -> OperatorAction:
     return OperatorAction.objects.create(
         who=who,
         what=what,
         target=target[:64],
-        state=ActionState.DONE,
         detail=detail[:DETAIL_CHARS_MAX],
         requested_at_ns=now_ns,
-        started_at_ns=now_ns,
         ended_at_ns=now_ns,
+        **more,
     )
 
 

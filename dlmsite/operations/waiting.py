@@ -1,6 +1,6 @@
 """Waits for something to become true that nobody tells of: by looking.
 
-Elsewhere: who waits so (helm, turns, concluding).
+Elsewhere: who waits so (helm, turns, concluding, scenarios).
 """
 
 import asyncio

@@ -22,15 +22,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
 from lockcore.core.operations import Code, FindOwner, Granted, Lock, OwnerIs, Refused, Released, Unlock
 from lockcore.core.weedmember import HANDOFF_TEXT, Ask, Forward
 from lockcore.seaweed.peers import PeerProblem
+from lockcore.service.channels import abort, read
 from lockcore.wire import seaweed, seaweed_peer
-from lockcore.wire.errors import CodecError
 from lockcore.wire.methods import SEAWEED_FILER
 
 if TYPE_CHECKING:
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from lockcore.wire.seaweed import FilerCall
 
     Context = grpc.aio.ServicerContext[bytes, bytes]
-
-T = TypeVar("T")
 
 CONFIRM_S: Final = 1.0
 CLEAR_S: Final = 2.0
@@ -103,21 +101,21 @@ class MemberService:
     # --- who holds locks ---------------------------------------------------------------------
 
     async def _lock(self, data: bytes, context: Context) -> bytes:
-        call = await _read(seaweed.decode_lock, data, context)
+        call = await read(seaweed.decode_lock, data, context)
         return seaweed.encode_lock_response(await self._answer(call, context))
 
     async def _unlock(self, data: bytes, context: Context) -> bytes:
-        call = await _read(seaweed.decode_unlock, data, context)
+        call = await read(seaweed.decode_unlock, data, context)
         return seaweed.encode_unlock_response(await self._answer(call, context))
 
     async def _find(self, data: bytes, context: Context) -> bytes:
-        call = await _read(seaweed.decode_find, data, context)
+        call = await read(seaweed.decode_find, data, context)
         answer = await self._answer(call, context)
         if isinstance(answer, OwnerIs):
             return seaweed.encode_find_response(answer.owner)
         invalid = isinstance(answer, Refused) and answer.code is Code.INVALID
         code = grpc.StatusCode.INVALID_ARGUMENT if invalid else grpc.StatusCode.NOT_FOUND
-        return await _abort(context, code, answer.text if isinstance(answer, Refused) else "no answer")
+        return await abort(context, code, answer.text if isinstance(answer, Refused) else "no answer")
 
     async def _answer(self, call: FilerCall, context: Context) -> Answer:
         request = call.operation
@@ -202,7 +200,7 @@ class MemberService:
 
     async def _transfer(self, data: bytes, context: Context) -> bytes:
         now = self._clock()
-        states = await _read(lambda raw: seaweed_peer.decode_moved(raw, now.wall_ns), data, context)
+        states = await read(lambda raw: seaweed_peer.decode_moved(raw, now.wall_ns), data, context)
         for state in states:
             what = "takes over" if self._member.take_over(state, now.boot_ns) else "does not take"
             _log.debug("%s %s, owner %s, generation %d, seq %d", what, state.key, state.owner, *state.order)
@@ -211,7 +209,7 @@ class MemberService:
 
     async def _replicate(self, data: bytes, context: Context) -> bytes:
         now = self._clock()
-        state = await _read(lambda raw: seaweed_peer.decode_replica(raw, now.wall_ns), data, context)
+        state = await read(lambda raw: seaweed_peer.decode_replica(raw, now.wall_ns), data, context)
         taken = self._member.take_copy(state, now.boot_ns)
         what = "does not take" if not taken else "lets go of" if state.gone else "has a copy of"
         _log.debug("%s %s, owner %s, generation %d, seq %d", what, state.key, state.owner, *state.order)
@@ -222,8 +220,8 @@ class MemberService:
         return self._is
 
     async def _ping(self, data: bytes, context: Context) -> bytes:
-        if await _read(seaweed_peer.decode_ping, data, context):
-            await _abort(context, grpc.StatusCode.UNIMPLEMENTED, NO_FILES)
+        if await read(seaweed_peer.decode_ping, data, context):
+            await abort(context, grpc.StatusCode.UNIMPLEMENTED, NO_FILES)
         return seaweed_peer.encode_pong(self._clock().wall_ns)
 
     async def _traverse(self, _: bytes, __: Context) -> None:
@@ -231,7 +229,7 @@ class MemberService:
 
     async def _subscribe(self, data: bytes, context: Context) -> None:
         """Tell every change from now on: there are none, as long as the caller listens."""
-        beats = await _read(seaweed_peer.wants_heartbeats, data, context)
+        beats = await read(seaweed_peer.wants_heartbeats, data, context)
         while True:
             if beats:
                 await context.write(seaweed_peer.encode_heartbeat(self._clock().wall_ns))
@@ -248,21 +246,10 @@ class LocksOnly(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # only its s
         return grpc.stream_stream_rpc_method_handler(self._refuse)
 
     async def _refuse(self, _: object, context: Context) -> None:
-        await _abort(context, grpc.StatusCode.UNIMPLEMENTED, NO_FILES)
+        await abort(context, grpc.StatusCode.UNIMPLEMENTED, NO_FILES)
 
 
 def _timeout_s(context: Context) -> float:
     """Return how long the caller waits, or the default."""
     remaining_s: Any = context.time_remaining()  # its stub denies the None
     return REQUEST_S if remaining_s is None else max(0.001, min(remaining_s, REQUEST_S_MAX))
-
-
-async def _read(decode: Callable[[bytes], T], data: bytes, context: Context) -> T:
-    try:
-        return decode(data)
-    except CodecError as error:
-        return await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
-
-
-async def _abort(context: Context, code: grpc.StatusCode, text: str) -> NoReturn:
-    await context.abort(code, text)

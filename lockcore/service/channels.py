@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar
 
 import grpc
 import grpc.aio
@@ -21,11 +21,13 @@ import grpc.aio
 from lockcore.service.problems import ServiceProblem
 from lockcore.service.secrets import derive
 from lockcore.wire.codec import MESSAGE_BYTES_MAX
+from lockcore.wire.errors import CodecError
 from lockcore.wire.methods import CLUSTER_METADATA
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+T = TypeVar("T")
 Context = grpc.aio.ServicerContext[bytes, bytes]
 Options = tuple[tuple[str, int], ...]
 
@@ -122,6 +124,19 @@ class Gate:
                 f"only members of this cluster may call this: send its proof in {CLUSTER_METADATA} "
                 "(both sides need the same cluster.secret)",
             )
+
+
+async def read(decode: Callable[[bytes], T], data: bytes, context: Context) -> T:
+    """Return a message, or end the call as INVALID_ARGUMENT with what is wrong with it."""
+    try:
+        return decode(data)
+    except CodecError as error:
+        return await abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
+
+
+async def abort(context: Context, code: grpc.StatusCode, text: str) -> NoReturn:
+    """End a call; what its stub does not say is that nothing comes after it."""
+    await context.abort(code, text)
 
 
 def new_server() -> grpc.aio.Server:

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
-from lockcore.service.channels import Context, next_bytes
+from lockcore.service.channels import Context, next_bytes, read
 from lockcore.service.outbox import Outbox
-from lockcore.wire.codec import CodecError
 from lockcore.wire.seaweed import decode_keep_connected, encode_node_update, encode_ring_update
 
 if TYPE_CHECKING:
@@ -46,10 +45,7 @@ class SeaweedMasterService:
         first = await next_bytes(context)
         if first is None:
             return
-        try:
-            client = decode_keep_connected(first)
-        except CodecError as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        client = await read(decode_keep_connected, first, context)
         outbox = Outbox()
         watch = _RingWatch(outbox, self._shell.core.view, tell_first=client.client_type in RING_CLIENTS)
         forget = self._shell.subscribe(watch.take)

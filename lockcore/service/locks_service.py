@@ -23,7 +23,7 @@ import grpc
 
 from lockcore.core.messages import Code, Refused
 from lockcore.service import clock
-from lockcore.service.channels import STREAM_BROKEN, Context, next_bytes
+from lockcore.service.channels import STREAM_BROKEN, Context, next_bytes, read
 from lockcore.service.isolation import Line
 from lockcore.wire.codec import (
     MESSAGE_BYTES_MAX,
@@ -96,18 +96,12 @@ class LocksService:
         return encode_status(self._status())
 
     async def _inspect(self, data: bytes, context: Context) -> bytes:
-        try:
-            key = decode_inspect(data)
-        except CodecError as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        key = await read(decode_inspect, data, context)
         await self._pass()
         return encode_key(self._shell.core.see_key(key, clock.now()))
 
     async def _tell_leases(self, data: bytes, context: Context) -> bytes:
-        try:
-            keys = decode_keys(data)
-        except CodecError as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        keys = await read(decode_keys, data, context)
         await self._pass()
         return encode_leases(self._shell.core.see_leases(keys, clock.now()))
 

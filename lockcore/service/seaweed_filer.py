@@ -16,7 +16,7 @@ Elsewhere: the texts (lockcore.core.serving), the messages (lockcore.wire.seawee
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
@@ -33,20 +33,16 @@ from lockcore.core.messages import (
     Refused,
     SendPeer,
 )
+from lockcore.service.channels import abort, read
 from lockcore.service.isolation import Line
 from lockcore.wire import seaweed
-from lockcore.wire.codec import CodecError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from lockcore.core.messages import Outcome, Result
     from lockcore.service.channels import Context, Gate
     from lockcore.service.isolation import Isolator
     from lockcore.service.shell import NodeShell
     from lockcore.wire.seaweed import FilerCall, MovedLocks
-
-T = TypeVar("T")
 
 HANDOFF_WAIT_MS: Final = 2_000
 """A handover takes milliseconds; a SeaweedFS client asks again only after seconds."""
@@ -83,21 +79,21 @@ class FilerService:
     # --- clients ------------------------------------------------------------------------
 
     async def _lock(self, data: bytes, context: Context) -> bytes:
-        call = await _read(seaweed.decode_lock, data, context)
+        call = await read(seaweed.decode_lock, data, context)
         return seaweed.encode_lock_response(await self._ask(call, context))
 
     async def _unlock(self, data: bytes, context: Context) -> bytes:
-        call = await _read(seaweed.decode_unlock, data, context)
+        call = await read(seaweed.decode_unlock, data, context)
         return seaweed.encode_unlock_response(await self._ask(call, context))
 
     async def _find(self, data: bytes, context: Context) -> bytes:
-        call = await _read(seaweed.decode_find, data, context)
+        call = await read(seaweed.decode_find, data, context)
         result = await self._ask(call, context)
         if isinstance(result, OwnerIs):
             return seaweed.encode_find_response(result.owner)
         code = result.code if isinstance(result, Refused) else Code.TIMEOUT
         text = seaweed.error_text(result) if isinstance(result, Refused) else "no answer"
-        return await _abort(context, _FIND_STATUS.get(code, grpc.StatusCode.UNAVAILABLE), text)
+        return await abort(context, _FIND_STATUS.get(code, grpc.StatusCode.UNAVAILABLE), text)
 
     async def _ask(self, call: FilerCall, context: Context) -> Result:
         """Ask the core; a fresh acquisition waits for a handover here, not in the core (F1)."""
@@ -139,12 +135,12 @@ class FilerService:
 
     async def _transfer(self, data: bytes, context: Context) -> bytes:
         await self._gate.check(context)
-        locks = await _read(lambda raw: seaweed.decode_transfer(raw, self._shell.core.member), data, context)
+        locks = await read(lambda raw: seaweed.decode_transfer(raw, self._shell.core.member), data, context)
         return seaweed.encode_transfer_response(await self._take(locks, context))
 
     async def _replicate(self, data: bytes, context: Context) -> bytes:
         await self._gate.check(context)
-        locks = await _read(lambda raw: seaweed.decode_replicate(raw, self._shell.core.member), data, context)
+        locks = await read(lambda raw: seaweed.decode_replicate(raw, self._shell.core.member), data, context)
         return seaweed.encode_replicate_response(await self._take(locks, context))
 
     async def _take(self, locks: MovedLocks, context: Context) -> list[Outcome]:
@@ -156,16 +152,16 @@ class FilerService:
         mine = 0 if view is None else view.number
         if batch.view != mine:
             text = f"this node is in view {mine}, the request is of view {batch.view}: look at the ring again"
-            await _abort(context, grpc.StatusCode.FAILED_PRECONDITION, text)
+            await abort(context, grpc.StatusCode.FAILED_PRECONDITION, text)
         effect = self._shell.give_captured(FromPeer(batch), lambda e: _answers(e, batch))
         ack = effect.message if isinstance(effect, SendPeer) else None
         if not isinstance(ack, PeerAck):
             text = f"number {batch.lsn} (field 103) is not above the last one of this sender: it is stale"
-            await _abort(context, grpc.StatusCode.FAILED_PRECONDITION, text)
+            await abort(context, grpc.StatusCode.FAILED_PRECONDITION, text)
         if ack.status is not BatchStatus.OK:
             why = f"the sender is no member of view {mine}, or this node is fenced"
             text = f"nothing was taken ({ack.status.value}): {why}"
-            await _abort(context, grpc.StatusCode.FAILED_PRECONDITION, text)
+            await abort(context, grpc.StatusCode.FAILED_PRECONDITION, text)
         if self._isolator.active:
             await self._isolator.passing(Line.TO_PEERS)
         return locks.in_order(ack.replicas, ack.transfers)
@@ -183,14 +179,3 @@ def _timeout_ms(context: Context) -> int:
     if remaining_s is None:
         return REQUEST_TIMEOUT_MS
     return max(1, min(int(remaining_s * 1_000), REQUEST_TIMEOUT_MS_MAX))
-
-
-async def _read(decode: Callable[[bytes], T], data: bytes, context: Context) -> T:
-    try:
-        return decode(data)
-    except CodecError as error:
-        return await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
-
-
-async def _abort(context: Context, code: grpc.StatusCode, text: str) -> NoReturn:
-    await context.abort(code, text)

@@ -12,7 +12,7 @@ clients say (seaweed_client), who does what with it (lockcore.seaweed).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
 from lockcore.core.limits import KEY_BYTES_MAX, OWNER_BYTES_MAX, TOKEN_BYTES_MAX
@@ -80,17 +80,7 @@ def _state(message: filer_pb2.Lock | filer_pb2.ReplicateLockRequest, wall_ns: in
 @encoder
 def encode_moved(states: Iterable[LockState], wall_ns: int) -> bytes:
     """Return a TransferLocksRequest."""
-    locks = [
-        filer_pb2.Lock(
-            name=state.key,
-            renew_token=state.token,
-            expired_at_ns=wall_ns + state.remaining_ns,
-            owner=state.owner,
-            generation=state.generation,
-            seq=state.seq,
-        )
-        for state in states
-    ]
+    locks = [filer_pb2.Lock(**_fields(state, wall_ns)) for state in states]
     return filer_pb2.TransferLocksRequest(locks=locks).SerializeToString()
 
 
@@ -102,15 +92,20 @@ def encode_replica(state: LockState, wall_ns: int) -> bytes:
             name=state.key, generation=state.generation, seq=state.seq, is_unlock=True
         )
     else:
-        request = filer_pb2.ReplicateLockRequest(
-            name=state.key,
-            renew_token=state.token,
-            expired_at_ns=wall_ns + state.remaining_ns,
-            owner=state.owner,
-            generation=state.generation,
-            seq=state.seq,
-        )
+        request = filer_pb2.ReplicateLockRequest(**_fields(state, wall_ns))
     return request.SerializeToString()
+
+
+def _fields(state: LockState, wall_ns: int) -> dict[str, Any]:
+    """Return a lock's fields, which have the same names in either message."""
+    return {
+        "name": state.key,
+        "renew_token": state.token,
+        "expired_at_ns": wall_ns + state.remaining_ns,
+        "owner": state.owner,
+        "generation": state.generation,
+        "seq": state.seq,
+    }
 
 
 # --- what a filer asks of a new peer ----------------------------------------------------

@@ -35,6 +35,7 @@ from dlmsite.operations.scenarios.catalog import (
 from dlmsite.operations.scenarios.facts import LOST, NS_PER_MS, RENEWED, Record, Seen, in_order
 from dlmsite.operations.scenarios.hands import Hands, MakeHands
 from dlmsite.operations.supervisor import OperationProblem, Supervisor
+from dlmsite.operations.waiting import comes_true
 from lockcore.core.operations import Code
 from lockcore.core.ring import position_of
 from lockcore.core.view import View
@@ -136,7 +137,7 @@ class Course:
         ended: list[Wanted] = [("restart", label, {}) for label in self.before if not seats[label].alive]
         if ended:
             await self._acting.do(ended)
-        if not await self._until(lambda: self._settled, BACK_S):
+        if not await comes_true(lambda: self._settled, BACK_S):
             raise OperationProblem(f"the cluster has not settled within {BACK_S:.0f} s of putting everything back")
 
     async def let_go(self) -> None:
@@ -236,7 +237,7 @@ class Course:
 
     async def _wait(self, until: Until, within_s: float) -> bool:
         since_ns = time.time_ns()
-        return await self._until(lambda: self._has_come(until, since_ns), within_s)
+        return await comes_true(lambda: self._has_come(until, since_ns), within_s)
 
     def _has_come(self, until: Until, since_ns: int) -> bool:
         if self.hands is None:
@@ -279,14 +280,6 @@ class Course:
     def _labels(self) -> dict[str, str]:
         """Return address -> label of the nodes whose processes are ours."""
         return {seat.address: seat.label for seat in self._world.supervisor.seats.values() if seat.alive}
-
-    async def _until(self, condition: Callable[[], bool], within_s: float) -> bool:
-        deadline = time.monotonic() + within_s
-        while not condition():
-            if time.monotonic() >= deadline:
-                return False
-            await asyncio.sleep(LOOK_S)
-        return True
 
 
 def choose_key(view: View, stem: str, ours: set[str]) -> str:
