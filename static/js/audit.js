@@ -11,8 +11,8 @@ import { AuditExport } from "./auditexport.js";
 import { AuditForm } from "./auditform.js";
 import { Found, pagePath, searchOf, stateOf } from "./auditmodel.js";
 import { AuditRows } from "./auditrows.js";
-import { byId, setText } from "./dom.js";
-import { count } from "./format.js";
+import { byId, setPill, setProblem, setText } from "./dom.js";
+import { count, messageOf } from "./format.js";
 import { nodeColor } from "./palette.js";
 import { LiveSocket } from "./socket.js";
 import { gettext, ngettext } from "./text.js";
@@ -171,15 +171,11 @@ function tell() {
 /** @param {unknown} error "" for none */
 function fail(error) {
   if (error instanceof SignedOut) socket.link.end(gettext("signed out: reload to log in"));
-  const text = error === "" ? "" : error instanceof Error ? error.message : String(error);
-  problem.hidden = text === "";
-  setText(problem, text);
+  setProblem(problem, messageOf(error));
 }
 
 function showLink() {
-  const { tone, text, title } = socket.link.describe(Date.now());
-  if (link.dataset["tone"] !== tone) link.dataset["tone"] = tone;
-  setText(link, text, title);
+  setPill(link, socket.link.describe(Date.now()));
 }
 
 live.addEventListener("click", () => {

@@ -7,7 +7,7 @@
 import { get } from "./api.js";
 import { isoLocal, linkTo } from "./auditmodel.js";
 import { make } from "./dom.js";
-import { age } from "./format.js";
+import { age, messageOf } from "./format.js";
 import { linkAround } from "./spacetimemodel.js";
 import { gettext, ngettext } from "./text.js";
 
@@ -27,7 +27,7 @@ export function detailOf(event) {
   const host = make("div", {}, [make("p", { class: "quiet", role: "status", text: "reading …" })]);
   get(`/api/audit/event/?id=${event.id}`)
     .then((about) => host.replaceChildren(...parts(about)))
-    .catch((error) => host.replaceChildren(make("p", { class: "problem", role: "alert", text: error instanceof Error ? error.message : String(error) })));
+    .catch((error) => host.replaceChildren(make("p", { class: "problem", role: "alert", text: messageOf(error) })));
   return host;
 }
 

@@ -5,7 +5,7 @@
 import { get } from "./api.js";
 import { exportPath, incidentPath } from "./auditmodel.js";
 import { byId, make, setText } from "./dom.js";
-import { percent } from "./format.js";
+import { messageOf, percent } from "./format.js";
 import { gettext, ngettext } from "./text.js";
 
 const EVERY_MS = 500;
@@ -52,7 +52,7 @@ export class AuditExport {
         if (this.#tell(told)) return;
       } catch (error) {
         unknown += 1;
-        setText(this.text, error instanceof Error ? error.message : String(error));
+        setText(this.text, messageOf(error));
       }
     }
     this.progress.hidden = true;

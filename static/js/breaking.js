@@ -7,6 +7,7 @@
 import { post } from "./api.js";
 import { DisturbDialog } from "./disturb.js";
 import { endOf, Faults } from "./faults.js";
+import { messageOf } from "./format.js";
 import { HoldCells } from "./holdcells.js";
 import { RehearsalPanel } from "./rehearse.js";
 import { ToTryPanel } from "./totry.js";
@@ -55,7 +56,7 @@ export class Breaking {
       const answer = await post(`/api/nodes/${encodeURIComponent(hold.label)}/${endOf(hold)}/`);
       if (answer.action) this.parts.onAction(answer.action);
     } catch (error) {
-      this.parts.onProblem(error instanceof Error ? error.message : String(error));
+      this.parts.onProblem(messageOf(error));
     }
   }
 }

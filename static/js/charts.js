@@ -11,7 +11,7 @@ import {
 } from "./chartmodel.js";
 import { ChartView, sampleOf } from "./chartview.js";
 import { byId, make, oncePerFrame, setText, swatch } from "./dom.js";
-import { age, clock } from "./format.js";
+import { age, clock, messageOf } from "./format.js";
 import { listenKeys, listenPageKeys, tellKeys } from "./keys.js";
 import { nodeColor } from "./palette.js";
 import { gettext, ngettext } from "./text.js";
@@ -71,7 +71,7 @@ async function ask() {
     show();
   } catch (error) {
     if (mine !== asked) return;
-    setText(problem, error instanceof SignedOut ? gettext("You are signed out: load the page again to log in.") : String(error instanceof Error ? error.message : error));
+    setText(problem, error instanceof SignedOut ? gettext("You are signed out: load the page again to log in.") : messageOf(error));
     problem.hidden = false;
     show();
   }

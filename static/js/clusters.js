@@ -6,7 +6,7 @@
 
 import { get, post, SignedOut } from "./api.js";
 import { byId, make, setText } from "./dom.js";
-import { count, shortNumber } from "./format.js";
+import { count, messageOf, shortNumber } from "./format.js";
 import { gettext } from "./text.js";
 import { stateOf } from "./watchedmodel.js";
 
@@ -86,7 +86,7 @@ async function act(work, where = problem) {
 
 /** @param {HTMLElement} where @param {unknown} error */
 function tell(where, error) {
-  setText(where, error instanceof Error ? error.message : String(error));
+  setText(where, messageOf(error));
   where.hidden = false;
 }
 

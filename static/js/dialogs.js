@@ -8,7 +8,7 @@
 
 import { post } from "./api.js";
 import { byId, make, swatch } from "./dom.js";
-import { percent } from "./format.js";
+import { messageOf, percent } from "./format.js";
 import { nextNode, planAction, tellPlan } from "./plan.js";
 import { gettext } from "./text.js";
 
@@ -113,7 +113,7 @@ export class ActionDialog {
       if (answer.action) this.parts.onAction(answer.action);
       this.dialog.close();
     } catch (error) {
-      this.error.textContent = error instanceof Error ? error.message : String(error);
+      this.error.textContent = messageOf(error);
       this.error.hidden = false;
     } finally {
       this.confirm.disabled = false;

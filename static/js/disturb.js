@@ -11,6 +11,7 @@
 import { post } from "./api.js";
 import { byId, make } from "./dom.js";
 import { foretell } from "./faults.js";
+import { messageOf } from "./format.js";
 import { gettext } from "./text.js";
 
 /** @typedef {import("./contract.js").NodeRow} NodeRow */
@@ -97,7 +98,7 @@ export class DisturbDialog {
       if (answer.action) this.parts.onAction(answer.action);
       this.dialog.close();
     } catch (error) {
-      this.error.textContent = error instanceof Error ? error.message : String(error);
+      this.error.textContent = messageOf(error);
       this.error.hidden = false;
     } finally {
       this.sending = false;

@@ -62,6 +62,26 @@ export function setText(element, text, title) {
 }
 
 /**
+ * Tell a state by its words and its colour, and change neither without need.
+ * @param {HTMLElement} pill
+ * @param {{tone: string, text: string, title?: string}} told
+ */
+export function setPill(pill, { tone, text, title }) {
+  if (pill.dataset["tone"] !== tone) pill.dataset["tone"] = tone;
+  setText(pill, text, title);
+}
+
+/**
+ * Say what is wrong, or hide that.
+ * @param {HTMLElement} problem
+ * @param {string} text empty when nothing is
+ */
+export function setProblem(problem, text) {
+  setState(problem, { hidden: text === "" });
+  setText(problem, text);
+}
+
+/**
  * Hide, disable or entitle an element only where that differs: setting an attribute to what it is costs a frame all the same.
  * @param {HTMLElement & {disabled?: boolean}} element
  * @param {{hidden?: boolean, disabled?: boolean, title?: string}} state

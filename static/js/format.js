@@ -1,5 +1,5 @@
 /**
- * Numbers and times as people read them. Pure; the locale is fixed to English, 24-hour, so pictures and tests agree.
+ * Numbers, times and errors as people read them. Pure; the locale is fixed to English, 24-hour, so pictures and tests agree.
  */
 
 const COUNT = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
@@ -10,6 +10,11 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 const NANOSECOND_DIGITS = 16;
+
+/** @param {unknown} error whatever was thrown @returns {string} what it says */
+export function messageOf(error) {
+  return error instanceof Error ? error.message : String(error);
+}
 
 /** @param {number} value @returns {string} such as 12,345 */
 export function count(value) {

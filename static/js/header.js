@@ -4,8 +4,8 @@
 
 import { post } from "./api.js";
 import { Countdown } from "./countdown.js";
-import { byId, setState, setText } from "./dom.js";
-import { age, shortNumber } from "./format.js";
+import { byId, setPill, setProblem, setState, setText } from "./dom.js";
+import { age, messageOf, shortNumber } from "./format.js";
 import { isFresh } from "./health.js";
 import { gettext } from "./text.js";
 
@@ -29,10 +29,9 @@ export class Header {
     this.workload?.addEventListener("change", () => this.#switchWorkload());
   }
 
-  /** @param {import("./link.js").LinkText} state */
-  showLink({ tone, text, title }) {
-    if (this.link.dataset["tone"] !== tone) this.link.dataset["tone"] = tone;
-    setText(this.link, text, title);
+  /** @param {import("./link.js").LinkText} told */
+  showLink(told) {
+    setPill(this.link, told);
   }
 
   /** The master was told of just now. */
@@ -111,7 +110,7 @@ export class Header {
       if (answer.action) this.onAction?.(answer.action);
       this.workload.disabled = false;
     } catch (error) {
-      this.showProblem(String(error instanceof Error ? error.message : error));
+      this.showProblem(messageOf(error));
       this.showWorkload();
     }
   }
@@ -121,7 +120,6 @@ export class Header {
 
   /** @param {string} text empty: none */
   showProblem(text) {
-    this.problem.hidden = text === "";
-    setText(this.problem, text);
+    setProblem(this.problem, text);
   }
 }

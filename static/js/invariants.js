@@ -4,7 +4,7 @@
  * Elsewhere: the words (invariantstext.js), finding violations (the recorder).
  */
 
-import { byId, make, setState, setText } from "./dom.js";
+import { byId, make, setPill, setState, setText } from "./dom.js";
 import { clockMs, count } from "./format.js";
 import { compareEvents, tellInvariants } from "./invariantstext.js";
 import { linkAround, nsOfMs } from "./spacetimemodel.js";
@@ -35,8 +35,7 @@ export class InvariantsPanel {
   show() {
     const { invariants } = this.cluster;
     const told = tellInvariants(invariants, { fresh: this.isFresh(), nowMs: Date.now() });
-    if (this.pill.dataset["tone"] !== told.tone) this.pill.dataset["tone"] = told.tone;
-    setText(this.pill, told.pill);
+    setPill(this.pill, { tone: told.tone, text: told.pill });
     setText(this.text, told.text);
     const drawn = JSON.stringify([told.notes, invariants?.rules, invariants?.violations.map((v) => v.id), told.measured]);
     if (drawn === this.drawn) return;

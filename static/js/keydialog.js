@@ -8,7 +8,7 @@
 
 import { get, SignedOut } from "./api.js";
 import { byId, make, setText, swatch } from "./dom.js";
-import { age, clock, count, shortNumber, shortSession, shorten } from "./format.js";
+import { age, clock, count, messageOf, shortNumber, shortSession, shorten } from "./format.js";
 import { spanText } from "./strip.js";
 import { drawStrip } from "./stripview.js";
 import { gettext, ngettext, pieces } from "./text.js";
@@ -77,7 +77,7 @@ export class KeyDialog {
 
   /** @param {unknown} error */
   #fail(error) {
-    setText(this.problem, error instanceof Error ? error.message : String(error));
+    setText(this.problem, messageOf(error));
     this.problem.hidden = false;
     this.parts.release?.show(null);
     this.body.classList.toggle("is-old", this.facts !== null);

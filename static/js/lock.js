@@ -8,7 +8,7 @@
 import { get, SignedOut } from "./api.js";
 import { isoLocal, linkTo } from "./auditmodel.js";
 import { byId, make, setText, shape } from "./dom.js";
-import { age, clock, clockMs, count, shorten } from "./format.js";
+import { age, clock, clockMs, count, messageOf, shorten } from "./format.js";
 import { listenPageKeys } from "./keys.js";
 import { behind, endOf, lay, ownerOf, servedBy } from "./lockmodel.js";
 import { linkAround } from "./spacetimemodel.js";
@@ -75,7 +75,7 @@ async function tick(number) {
     problem.hidden = true;
   } catch (error) {
     if (number !== asked) return;
-    setText(problem, error instanceof Error ? error.message : String(error));
+    setText(problem, messageOf(error));
     problem.hidden = false;
     setText(byId("now-status", HTMLElement), gettext("unknown"));
     byId("now", HTMLElement).classList.add("is-old");

@@ -10,6 +10,7 @@ import { Breaking } from "./breaking.js";
 import { Cluster } from "./cluster.js";
 import { ActionDialog } from "./dialogs.js";
 import { byId, oncePerFrame, setState } from "./dom.js";
+import { messageOf } from "./format.js";
 import { Header } from "./header.js";
 import { isFresh } from "./health.js";
 import { InvariantsPanel } from "./invariants.js";
@@ -156,7 +157,7 @@ async function showPresent() {
     since.forEach(receive);
   } catch (error) {
     if (error instanceof SignedOut) return signedOut();
-    header.showProblem(gettext("The present cannot be read, and is asked for again: {message}", { message: String(error instanceof Error ? error.message : error) }));
+    header.showProblem(gettext("The present cannot be read, and is asked for again: {message}", { message: messageOf(error) }));
     setTimeout(() => !travel.past && showPresent(), RETURN_AGAIN_MS);
   }
 }

@@ -11,7 +11,7 @@
 
 import { post } from "./api.js";
 import { byId, make, setState, setText } from "./dom.js";
-import { age, clock, count } from "./format.js";
+import { age, clock, count, messageOf } from "./format.js";
 import { NOT_LIVE } from "./plan.js";
 import { gettext, ngettext } from "./text.js";
 
@@ -67,7 +67,7 @@ export class RehearsalPanel {
       const answer = await post(path, body);
       if (answer.action) this.parts.onAction(answer.action);
     } catch (error) {
-      setText(this.error, error instanceof Error ? error.message : String(error));
+      setText(this.error, messageOf(error));
       this.error.hidden = false;
     }
     this.#fillButtons();

@@ -9,7 +9,7 @@
 
 import { post } from "./api.js";
 import { byId, setText } from "./dom.js";
-import { age, shortNumber, shorten } from "./format.js";
+import { age, messageOf, shortNumber, shorten } from "./format.js";
 import { gettext } from "./text.js";
 
 /** @typedef {import("./contract.js").KeyFacts} KeyFacts */
@@ -78,7 +78,7 @@ export class ReleaseForm {
       this.reason.value = "";
       this.#close();
     } catch (error) {
-      setText(this.problem, error instanceof Error ? error.message : String(error));
+      setText(this.problem, messageOf(error));
       this.problem.hidden = false;
     } finally {
       this.confirm.disabled = false;

@@ -7,7 +7,7 @@
 import { get } from "./api.js";
 import { byId, make, swatch } from "./dom.js";
 import { crc32OfText } from "./crc32.js";
-import { clock, degrees, hex, shortNumber, shorten } from "./format.js";
+import { clock, degrees, hex, messageOf, shortNumber, shorten } from "./format.js";
 import { listenKeys, listenPageKeys } from "./keys.js";
 import { gettext, ngettext, pieces } from "./text.js";
 
@@ -89,7 +89,7 @@ export class Search {
     } catch (error) {
       if (number !== this.asked) return;
       this.answer = null;
-      this.failure = error instanceof Error ? error.message : String(error);
+      this.failure = messageOf(error);
     }
     this.show();
   }

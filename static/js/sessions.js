@@ -6,7 +6,7 @@
 
 import { get, SignedOut } from "./api.js";
 import { byId, make, setText } from "./dom.js";
-import { age, clock, count, shortSession } from "./format.js";
+import { age, clock, count, messageOf, shortSession } from "./format.js";
 import { gettext, ngettext } from "./text.js";
 
 const EVERY_MS = 2_000;
@@ -62,7 +62,7 @@ export class SessionsPanel {
       }
     } catch (error) {
       if (number !== this.asked) return;
-      setText(this.problem, error instanceof Error ? error.message : String(error));
+      setText(this.problem, messageOf(error));
       this.problem.hidden = false;
       this.table.classList.toggle("is-old", true);
       setText(this.status, this.seenMs === 0 ? gettext("unknown") : gettext("as of {seen}; it may be otherwise now", { seen: clock(this.seenMs) }));

@@ -7,7 +7,8 @@
 
 import { get, SignedOut } from "./api.js";
 import { isoLocal, localTime } from "./auditmodel.js";
-import { byId, make, oncePerFrame, setText } from "./dom.js";
+import { byId, make, oncePerFrame, setPill, setProblem, setText } from "./dom.js";
+import { messageOf } from "./format.js";
 import { listenKeys, listenPageKeys } from "./keys.js";
 import { nodeColor } from "./palette.js";
 import { LiveSocket } from "./socket.js";
@@ -190,15 +191,11 @@ function remember(parts) {
 /** @param {unknown} error "" for none */
 function fail(error) {
   if (error instanceof SignedOut) socket.link.end(gettext("signed out: reload to log in"));
-  const text = error === "" ? "" : error instanceof Error ? error.message : String(error);
-  problem.hidden = text === "";
-  setText(problem, text);
+  setProblem(problem, messageOf(error));
 }
 
 function showLink() {
-  const { tone, text, title } = socket.link.describe(Date.now());
-  if (link.dataset["tone"] !== tone) link.dataset["tone"] = tone;
-  setText(link, text, title);
+  setPill(link, socket.link.describe(Date.now()));
 }
 
 form.addEventListener("submit", (event) => {

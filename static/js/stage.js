@@ -10,8 +10,8 @@
  */
 
 import { get, post, SignedOut } from "./api.js";
-import { byId, make, setText } from "./dom.js";
-import { clock, count } from "./format.js";
+import { byId, make, setProblem, setText } from "./dom.js";
+import { clock, count, messageOf } from "./format.js";
 import { listenPageKeys } from "./keys.js";
 import { nodeColor } from "./palette.js";
 import { NOT_LIVE } from "./plan.js";
@@ -167,7 +167,7 @@ export class StagePanel {
       this.#again(this.plan === null ? AGAIN_MS : answer.state === "final" ? null : WATCH_MS);
     } catch (error) {
       if (number !== this.asked) return;
-      this.#fail(error instanceof Error ? error.message : String(error));
+      this.#fail(messageOf(error));
       if (!(error instanceof SignedOut)) this.#again(WATCH_MS);
     }
   }
@@ -215,9 +215,7 @@ export class StagePanel {
     this.#name(plan.nodes);
     this.rings.show(plan.nodes);
     this.#say(tellPreview(plan), JSON.stringify([plan.view, plan.pace, plan.changes]));
-    const warning = warn(plan);
-    setText(this.warning, warning);
-    this.warning.hidden = warning === "";
+    setProblem(this.warning, warn(plan));
     replace(this.totals, [flowsTable(plan, this.look), fatesTable(plan)]);
     replace(this.locks, [locksTable(plan.locks.list, this.look, Date.now())]);
     const listed = this.filter.value.startsWith("fate=") ? plan.held.fates[/** @type {keyof Preview["held"]["fates"]} */ (this.filter.value.slice(5))] : plan.held.total;
@@ -333,7 +331,7 @@ export class StagePanel {
       this.#watch(answer.id);
     } catch (error) {
       setText(this.status, gettext("Nothing was committed to."));
-      this.#ask(error instanceof Error ? error.message : String(error));
+      this.#ask(messageOf(error));
     }
   }
 

@@ -10,6 +10,7 @@
 
 import { get, SignedOut } from "./api.js";
 import { byId, oncePerFrame, setText } from "./dom.js";
+import { messageOf } from "./format.js";
 import { gettext, ngettext } from "./text.js";
 import { ComparePanel } from "./timelinecompare.js";
 import { listen, spanMs } from "./timelinehands.js";
@@ -154,7 +155,7 @@ export class Travel {
       }
     } catch (error) {
       if (error instanceof SignedOut) this.parts.onSignedOut();
-      this.problem = error instanceof Error ? error.message : String(error);
+      this.problem = messageOf(error);
       this.stop();
     }
     this.shown = wanted;
@@ -177,7 +178,7 @@ export class Travel {
       line.take(await get(`/api/timeline/${range}`), Date.now());
     } catch (error) {
       if (error instanceof SignedOut) this.parts.onSignedOut();
-      else if (!this.past) setText(this.note, gettext("The line of time cannot be read: {message}", { message: String(error instanceof Error ? error.message : error) }));
+      else if (!this.past) setText(this.note, gettext("The line of time cannot be read: {message}", { message: messageOf(error) }));
       return;
     }
     line.frame(Date.now());

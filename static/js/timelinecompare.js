@@ -6,7 +6,7 @@
 
 import { get } from "./api.js";
 import { byId, make, swatch } from "./dom.js";
-import { count, percent, shortNumber } from "./format.js";
+import { count, messageOf, percent, shortNumber } from "./format.js";
 import { gettext, ngettext } from "./text.js";
 import { dateTime, msOf } from "./timelinemodel.js";
 
@@ -69,7 +69,7 @@ export class ComparePanel {
       const found = await get(`/api/compare/?a_ns=${a}&b_ns=${b}`);
       if (asked === this.asked) this.#fill(found);
     } catch (error) {
-      if (asked === this.asked) this.#fail(error instanceof Error ? error.message : String(error));
+      if (asked === this.asked) this.#fail(messageOf(error));
     }
     this.section.removeAttribute("aria-busy");
   }

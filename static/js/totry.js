@@ -9,7 +9,8 @@
  */
 
 import { get, post, SignedOut } from "./api.js";
-import { byId, setText } from "./dom.js";
+import { byId, setPill, setProblem, setText } from "./dom.js";
+import { messageOf } from "./format.js";
 import { NOT_LIVE } from "./plan.js";
 import { gettext } from "./text.js";
 import { goesOn, headlineOf, remedyPath, remedyText, stateMark } from "./totrymodel.js";
@@ -98,7 +99,7 @@ export class ToTryPanel {
       this.told = await get("/api/scenarios/");
       if (this.error.dataset["of"] === "reading") this.#problem("", "");
     } catch (error) {
-      if (!(error instanceof SignedOut)) this.#problem(gettext("What can be tried is not known now: {why}", { why: textOf(error) }), "reading");
+      if (!(error instanceof SignedOut)) this.#problem(gettext("What can be tried is not known now: {why}", { why: messageOf(error) }), "reading");
       return;
     }
     this.#show();
@@ -109,9 +110,7 @@ export class ToTryPanel {
     const { run, scenarios } = this.told;
     this.badge.hidden = run === null;
     if (run !== null) {
-      const mark = stateMark(run.state);
-      setText(this.badge, mark.text);
-      this.badge.dataset["tone"] = mark.tone;
+      setPill(this.badge, stateMark(run.state));
       setText(this.headline, headlineOf(run));
     }
     this.run.show(run);
@@ -175,16 +174,15 @@ export class ToTryPanel {
       this.panel.open = true;
       if (path.endsWith("/start/")) this.run.expect();
     } catch (error) {
-      this.#problem(textOf(error), "asking");
+      this.#problem(messageOf(error), "asking");
     }
     this.#readSoon();
   }
 
   /** @param {string} text "" for none @param {string} of what went wrong */
   #problem(text, of) {
-    setText(this.error, text);
     this.error.dataset["of"] = of;
-    this.error.hidden = text === "";
+    setProblem(this.error, text);
   }
 }
 
@@ -202,9 +200,4 @@ function stored() {
 function setDisabled(button, disabled, title) {
   if (button.disabled !== disabled) button.disabled = disabled;
   if (button.title !== title) button.title = title;
-}
-
-/** @param {unknown} error @returns {string} */
-function textOf(error) {
-  return error instanceof Error ? error.message : String(error);
 }

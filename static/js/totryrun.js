@@ -4,15 +4,12 @@
  * Elsewhere: words and links (totrymodel.js), the list beside it (totry.js).
  */
 
-import { make, setText } from "./dom.js";
+import { make, setPill, setText } from "./dom.js";
 import { shortNumber } from "./format.js";
 import { beliefText, goesOn, graceText, linksOf, lockText, measuredText, momentOf, resultMark, stateMark, stepMark, stepTime } from "./totrymodel.js";
 import { gettext, pieces } from "./text.js";
 
-/**
- * @typedef {import("./totrymodel.js").Run} Run
- * @typedef {import("./totrymodel.js").Mark} Mark
- */
+/** @typedef {import("./totrymodel.js").Run} Run */
 
 export class RunView {
   /** @param {HTMLDetailsElement} host opened where there is something to watch @param {(() => void) | null} onCancel null: the reader may not */
@@ -89,7 +86,7 @@ export class RunView {
   #draw(run) {
     const ongoing = goesOn(run.state);
     setText(this.title, run.title);
-    setMark(this.badge, stateMark(run.state));
+    setPill(this.badge, stateMark(run.state));
     if (this.cancel) this.cancel.hidden = run.state !== "running";
     this.#drawLock(run);
     this.steps.replaceChildren(...run.steps.map((step) => {
@@ -133,10 +130,4 @@ function notesOf(run) {
   if (["failed", "cancelled"].includes(run.state) && run.detail !== "") notes.push(make("p", { class: run.state === "failed" ? "problem" : "quiet", text: run.detail }));
   if (run.others.length > 0) notes.push(make("p", { class: "warning", text: gettext("Others acted on nodes meanwhile, so what was measured may be their doing: {what}.", { what: run.others.join(", ") }) }));
   return notes;
-}
-
-/** @param {HTMLElement} badge @param {Mark} mark */
-function setMark(badge, mark) {
-  setText(badge, mark.text);
-  badge.dataset["tone"] = mark.tone;
 }

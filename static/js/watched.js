@@ -6,8 +6,8 @@
 
 import { get, post, SignedOut } from "./api.js";
 import { Cluster } from "./cluster.js";
-import { byId, setText } from "./dom.js";
-import { shortNumber } from "./format.js";
+import { byId, setPill, setProblem, setText } from "./dom.js";
+import { messageOf, shortNumber } from "./format.js";
 import { listenPageKeys } from "./keys.js";
 import { Legend } from "./legend.js";
 import { nodeColor } from "./palette.js";
@@ -90,7 +90,7 @@ async function read() {
     show();
     showProblem("");
   } catch (error) {
-    showProblem(error instanceof Error ? error.message : String(error));
+    showProblem(messageOf(error));
     if (error instanceof SignedOut) return;
   }
   reading = false;
@@ -135,14 +135,10 @@ function show() {
 
 /** @param {import("./watchedmodel.js").Watched} told */
 function showBar({ cluster: told }) {
-  const state = stateOf(told);
-  const pill = byId("state", HTMLElement);
-  pill.dataset["tone"] = state.tone;
-  setText(pill, state.text, state.title);
+  setPill(byId("state", HTMLElement), stateOf(told));
   setText(byId("version", HTMLElement), shortNumber(versions.newest?.renewed ?? ""), versions.newest?.renewed);
   setText(byId("leader", HTMLElement), told.leader || "–");
-  trouble.hidden = told.trouble === "";
-  setText(trouble, told.trouble);
+  setProblem(trouble, told.trouble);
   app.classList.toggle("is-stale", told.state !== "following");
   const canary = document.getElementById("canary");
   if (canary instanceof HTMLInputElement && !canary.dataset["busy"]) {
@@ -176,24 +172,20 @@ function go(place) {
 }
 
 function showLink() {
-  const told = socket.link.describe(Date.now());
-  const link = byId("link", HTMLElement);
-  if (link.dataset["tone"] !== told.tone) link.dataset["tone"] = told.tone;
-  setText(link, told.text, told.title);
+  setPill(byId("link", HTMLElement), socket.link.describe(Date.now()));
   if (!socket.link.isLive(Date.now())) app.classList.add("is-stale");
 }
 
 /** @param {string} text */
 function showProblem(text) {
-  problem.hidden = text === "";
-  setText(problem, text);
+  setProblem(problem, text);
 }
 
 line.addEventListener("input", () => go(Number(line.value)));
 byId("earlier", HTMLButtonElement).addEventListener("click", () => go(versions.placeOf(past) - 1));
 byId("later", HTMLButtonElement).addEventListener("click", () => go(versions.placeOf(past) + 1));
 byId("now", HTMLButtonElement).addEventListener("click", () => go(Infinity));
-byId("older-versions", HTMLButtonElement).addEventListener("click", () => void readVersions().then(show, (error) => showProblem(String(error.message ?? error))));
+byId("older-versions", HTMLButtonElement).addEventListener("click", () => void readVersions().then(show, (error) => showProblem(messageOf(error))));
 listenPageKeys([{ keys: ["l"], does: gettext("live"), act: () => past !== null && go(Infinity) }]);
 DARK.addEventListener("change", () => {
   colors.clear();
@@ -207,7 +199,7 @@ canary?.addEventListener("change", async () => {
   canary.checked = !on; // it moves when the server says so
   canary.dataset["busy"] = "yes";
   canary.disabled = true;
-  await post(`${api}/canary/`, { on }).catch((error) => showProblem(error.message));
+  await post(`${api}/canary/`, { on }).catch((error) => showProblem(messageOf(error)));
   delete canary.dataset["busy"];
   void read();
 });

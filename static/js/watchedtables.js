@@ -5,7 +5,7 @@
  */
 
 import { byId, make, setText, swatch } from "./dom.js";
-import { clock, clockMs, hex, percent } from "./format.js";
+import { clock, clockMs, hex, messageOf, percent } from "./format.js";
 import { CIRCLE } from "./ring.js";
 import { diffRings } from "./ringdiff.js";
 import { gettext, ngettext } from "./text.js";
@@ -207,7 +207,7 @@ export class Tail {
       const [first, older] = this.isOlder ? [gettext("Older events."), gettext("There are no older ones.")] : [gettext("The newest of this kind."), gettext("There are no others.")];
       this.#draw(found.events, found.next_before === null ? `${first} ${older}` : first);
     } catch (error) {
-      this.onProblem(error instanceof Error ? error.message : String(error));
+      this.onProblem(messageOf(error));
     }
   }
 
