@@ -11,9 +11,12 @@ from dlmsite.access.roles import Role, give_role
 from dlmsite.journal.models import HeldLock, LockEvent, Node, RingVersion
 from dlmsite.journal.writer import digest_of
 from dlmsite.operations import requests
+from dlmsite.operations.models import Helm
 
 VIEW = 1_790_000_000_000_000_123
 GENERATION = 1_790_000_000_000_000_777
+HOUR_NS = 3_600_000_000_000
+"""A test that waits for its turn on a busy machine must not find rows too old."""
 ADDRESSES = {f"n{i}": f"127.0.0.1:{8000 + i}.{18000 + i}" for i in (1, 2, 3)}
 
 
@@ -58,6 +61,7 @@ def cluster(db: None) -> None:  # noqa: ARG001 - rows need the database
     members = [{"address": a, "incarnation": "5", "down": label == "n3"} for label, a in ADDRESSES.items()]
     RingVersion.objects.create(number=VIEW, version=VIEW - 1, members=members, at_ns=now_ns, settled_at_ns=now_ns)
     requests.note_helm(available=True, on=False)
+    Helm.objects.update(at_ns=now_ns + HOUR_NS)
 
 
 def add_events(count: int, key: str = "k", kind: str = "granted") -> list[int]:

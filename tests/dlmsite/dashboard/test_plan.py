@@ -12,10 +12,10 @@ from dlmsite.journal.models import HeldLock, LockEvent, MasterSight, Node, RingV
 from dlmsite.journal.nodes import write_sight
 from dlmsite.journal.writer import digest_of
 from dlmsite.operations import asking, concluding, planrows, requests
-from dlmsite.operations.models import ChangePlan, Helm, Hold, OperatorAction
+from dlmsite.operations.models import ChangePlan, Hold, OperatorAction
 from lockcore.core.inspecting import LeaseSeen
 from lockcore.core.ring import HashRing
-from tests.dlmsite.dashboard.conftest import ADDRESSES, GENERATION, VIEW
+from tests.dlmsite.dashboard.conftest import ADDRESSES, GENERATION, HOUR_NS, VIEW
 from tests.dlmsite.dashboard.test_openapi import check
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("people", "cluster", "at_rest")]
@@ -31,10 +31,9 @@ def at_rest(cluster: None, monkeypatch: pytest.MonkeyPatch) -> None:
     del cluster
     members = [{"address": ADDRESSES[label], "incarnation": "5", "down": False} for label in ("n1", "n2")]
     RingVersion.objects.update(members=members)
-    later_ns = RingVersion.objects.get().at_ns + 3_600_000_000_000  # as fresh as can be, also on a busy machine
+    later_ns = RingVersion.objects.get().at_ns + HOUR_NS
     write_sight(None, later_ns)
     Node.objects.update(updated_at_ns=later_ns)
-    Helm.objects.update(at_ns=later_ns)
 
     async def leases(keys: Mapping[str, list[str]]) -> dict[str, tuple[LeaseSeen, ...] | None]:
         """n1 tells, n2 is silent."""

@@ -9,9 +9,9 @@ from django.test import Client
 
 from dlmsite.dashboard import picture
 from dlmsite.journal.models import MasterSight, Node, RingVersion
-from dlmsite.operations.models import Helm, Hold, OperatorAction, ScenarioRun
+from dlmsite.operations.models import Hold, OperatorAction, ScenarioRun
 from dlmsite.operations.scenarios import rows
-from tests.dlmsite.dashboard.conftest import ADDRESSES, VIEW
+from tests.dlmsite.dashboard.conftest import ADDRESSES, HOUR_NS, VIEW
 from tests.dlmsite.dashboard.test_openapi import check
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("well")]
@@ -25,9 +25,7 @@ def well(cluster: None) -> None:  # noqa: ARG001 - its rows are the ground
     Node.objects.update(state="up", pid=1)
     members = [{"address": address, "incarnation": "5", "down": False} for address in ADDRESSES.values()]
     RingVersion.objects.filter(number=VIEW).update(members=members)
-    later_ns = time.time_ns() + 3_600_000_000_000  # a test that waits for its turn must not find it old
-    MasterSight.objects.create(pk=1, at_ns=later_ns)
-    Helm.objects.update(at_ns=later_ns)
+    MasterSight.objects.create(pk=1, at_ns=time.time_ns() + HOUR_NS)
 
 
 def lacks(client: Client) -> dict[str, Any]:
