@@ -5,6 +5,7 @@ Elsewhere: what a group of tests needs for itself is in the conftest.py of its f
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,10 @@ from tests.weed.cluster import WeedCluster
 
 # Programs that tests start are to read the site's own settings; pytest-django has read tests.settings by now.
 os.environ["DJANGO_SETTINGS_MODULE"] = "dlmsite.settings"
+
+# A shell starts what runs in the background deaf to Ctrl-C, and so would be every program that a test ends by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 BROWSER_FIXTURES = {"playwright", "browser", "context", "page"}
 SLOW_FOLDERS = {"acceptance", "simulation"}

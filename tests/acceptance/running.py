@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +23,12 @@ from dlmsite.operations.report import look
 from lockcore.testing.ports import claim_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from playwright.sync_api import Page
 
 ROOT = Path(__file__).resolve().parents[2]
+LOG_IN = re.compile("log in", re.IGNORECASE)
 PORTS_NEEDED = 8
 PATIENCE_S = 60.0
 PACE = threading.Event()  # never set
@@ -157,3 +160,20 @@ class Running:
                 self.process.kill()
                 self.process.wait()
                 raise
+
+
+@contextmanager
+def settled(data: Path, *options: str) -> Iterator[Running]:
+    """Run it for the length of the block, which begins when all nodes have settled and the journal has its tables."""
+    cluster = Running(data, *options)
+    try:
+        cluster.wait_settled()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+def enter(page: Page, link: str) -> None:
+    """Use a login link, as people do."""
+    page.goto(link)
+    page.get_by_role("button", name=LOG_IN).click()

@@ -20,7 +20,7 @@ from playwright.sync_api import Page, expect
 
 import lockcore
 from tests import postgres
-from tests.acceptance.running import ROOT, free_port, wait_for
+from tests.acceptance.running import ROOT, enter, free_port, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,8 +143,7 @@ def test_facts_reach_the_pages_of_two_workers_over_postgresql_and_redis(
     target = ",".join(f"127.0.0.1:{cluster + 10_000 + i}" for i in (1, 2, 3))
     with lockcore.connect(target) as client:
         for worker in (cluster - 1, cluster - 2):
-            page.goto(invite(environ, worker, f"ada-{worker}"))
-            page.get_by_role("button", name=re.compile("log in", re.IGNORECASE)).click()
+            enter(page, invite(environ, worker, f"ada-{worker}"))
             expect(page.locator("tr[data-node]")).to_have_count(3, timeout=SOON_MS)
             with client.lock(f"apart/{worker}", ttl=20.0, owner="ada", wait=30) as lock:
                 fact = page.locator("#tail-body tr[data-kind=granted]").first

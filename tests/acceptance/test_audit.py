@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import lockcore
-from tests.acceptance.running import ROOT, Running, wait_for
+from tests.acceptance.running import ROOT, Running, enter, settled, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,12 +34,8 @@ MARKUP = "audit/<img id=smuggled src=x>"
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
     """A cluster of three nodes without a workload."""
-    started = Running(tmp_path / "data", "--no-workload")
-    try:
-        started.wait_settled()
+    with settled(tmp_path / "data", "--no-workload") as started:
         yield started
-    finally:
-        started.stop()
 
 
 def test_who_held_this_lock_is_found_followed_opened_and_exported(page: Page, running: Running) -> None:
@@ -47,8 +43,7 @@ def test_who_held_this_lock_is_found_followed_opened_and_exported(page: Page, ru
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
-    page.goto(running.login_link())
-    page.get_by_role("button", name=re.compile("log in", re.IGNORECASE)).click()
+    enter(page, running.login_link())
     page.get_by_role("link", name="History").click()
     expect(page.locator("#status")).to_contain_text("row", timeout=SOON_MS)
     with lockcore.connect(running.target) as client:

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 import lockcore
-from tests.acceptance.running import Running, wait_for
+from tests.acceptance.running import Running, enter, settled, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,19 +29,14 @@ REHEARSED_MS = 150_000
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    cluster = Running(tmp_path_factory.mktemp("breaking") / "data", "--no-workload")
-    try:
-        cluster.wait_settled()  # by then the journal has its tables, and can take an operator
+    with settled(tmp_path_factory.mktemp("breaking") / "data", "--no-workload") as cluster:
         yield cluster
-    finally:
-        cluster.stop()
 
 
 @pytest.fixture
 def operator(page: Page, running: Running) -> Page:
     """The page, with an operator logged in and three nodes settled."""
-    page.goto(running.invite("ada", "operator"))
-    page.get_by_role("button", name=re.compile("log in", re.IGNORECASE)).click()
+    enter(page, running.invite("ada", "operator"))
     expect(page.locator("tr[data-node]")).to_have_count(3, timeout=SOON_MS)
     for label in ("n1", "n2", "n3"):
         expect(state_of(page, label)).to_have_text("up", timeout=SOON_MS)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.acceptance.running import ROOT, Running
+from tests.acceptance.running import ROOT, Running, enter, settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,12 +26,8 @@ SOON_MS = 30_000
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    cluster = Running(tmp_path_factory.mktemp("charts") / "data")
-    try:
-        cluster.wait_settled()
+    with settled(tmp_path_factory.mktemp("charts") / "data") as cluster:
         yield cluster
-    finally:
-        cluster.stop()
 
 
 def token(running: Running, scope: str) -> str:
@@ -54,8 +50,7 @@ def call(running: Running, path: str, shown: str, method: str = "GET") -> str:
 def test_a_failover_is_seen_on_the_charts_and_a_link_shows_the_same(page: Page, running: Running) -> None:
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
-    page.goto(running.login_link())
-    page.get_by_role("button", name=re.compile("log in", re.IGNORECASE)).click()
+    enter(page, running.login_link())
     page.goto(f"{running.url}charts/?last=60")
     charts = page.locator(".chart svg")
     expect(charts).to_have_count(5)
@@ -101,8 +96,7 @@ def test_a_failover_is_seen_on_the_charts_and_a_link_shows_the_same(page: Page, 
 
 def test_the_page_fits_a_phone(page: Page, running: Running) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
-    page.goto(running.invite("eve", "viewer"))
-    page.get_by_role("button", name=re.compile("log in", re.IGNORECASE)).click()
+    enter(page, running.invite("eve", "viewer"))
     page.goto(f"{running.url}charts/")
     expect(page.locator(".chart path.line").first).to_be_attached(timeout=SOON_MS)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

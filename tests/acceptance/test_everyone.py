@@ -5,7 +5,6 @@ Elsewhere: what the pages do (the tests beside), that no other module listens to
 
 from __future__ import annotations
 
-import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.acceptance.running import ROOT, Running, wait_for
+from tests.acceptance.running import ROOT, Running, enter, settled, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,12 +51,8 @@ FILLED = [name for name in PAGES if name not in STRANGERS | {"nothing"}]
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    cluster = Running(tmp_path_factory.mktemp("everyone") / "data")
-    try:
-        cluster.wait_settled()
+    with settled(tmp_path_factory.mktemp("everyone") / "data") as cluster:
         yield cluster
-    finally:
-        cluster.stop()
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +60,7 @@ def known(running: Running, browser: Browser) -> StorageState:
     """Log in once; each page then comes with that session."""
     context = browser.new_context()
     page = context.new_page()
-    page.goto(running.login_link())
-    page.get_by_role("button", name=re.compile("log in", re.IGNORECASE)).click()
+    enter(page, running.login_link())
     expect(page.locator("tr[data-node]")).to_have_count(3, timeout=SOON_MS)
     wait_for(lambda: running.events("granted"), "a first grant")
     state = context.storage_state()

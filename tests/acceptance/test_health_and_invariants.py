@@ -25,7 +25,7 @@ from lockcore.service.channels import Gate, next_bytes, open_channel, open_strea
 from lockcore.service.secrets import FILE_NAME, load_or_create_secret
 from lockcore.wire.master_codec import encode_events
 from lockcore.wire.methods import REPORT
-from tests.acceptance.running import Running, wait_for
+from tests.acceptance.running import Running, enter, settled, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,19 +54,14 @@ NOTE_ALL = """() => {
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    cluster = Running(tmp_path_factory.mktemp("health") / "data", "--no-workload")
-    try:
-        cluster.wait_settled()  # by then the journal has its tables, and can take a viewer
+    with settled(tmp_path_factory.mktemp("health") / "data", "--no-workload") as cluster:
         yield cluster
-    finally:
-        cluster.stop()
 
 
 @pytest.fixture
 def open_page(page: Page, running: Running) -> Page:
     """Log in as a viewer: seeing needs no more."""
-    page.goto(running.invite(f"viewer{time.time_ns()}", "viewer"))
-    page.get_by_role("button", name=re.compile("log in", re.IGNORECASE)).click()
+    enter(page, running.invite(f"viewer{time.time_ns()}", "viewer"))
     expect(page.locator("tr[data-node]")).to_have_count(3, timeout=SOON_MS)
     all_up(page)
     return page
@@ -142,8 +137,7 @@ def test_a_page_that_hears_nothing_more_claims_nothing_more(page: Page, running:
         server.on_message(lambda message: None if silent.is_set() else browser.send(message))
 
     page.route_web_socket(re.compile("/ws/live/"), between)
-    page.goto(running.invite(f"viewer{time.time_ns()}", "viewer"))
-    page.get_by_role("button", name=re.compile("log in", re.IGNORECASE)).click()
+    enter(page, running.invite(f"viewer{time.time_ns()}", "viewer"))
     all_up(page)
     expect(page.locator("#invariants-pill")).to_have_text("0 violations", timeout=SOON_MS)
     page.locator("#tables summary").click()

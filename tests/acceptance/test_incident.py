@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import lockcore
-from tests.acceptance.running import Running, wait_for
+from tests.acceptance.running import Running, enter, settled, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,12 +29,8 @@ LOCKS = 9
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
     """A cluster of three nodes without a workload."""
-    started = Running(tmp_path / "data", "--no-workload")
-    try:
-        started.wait_settled()
+    with settled(tmp_path / "data", "--no-workload") as started:
         yield started
-    finally:
-        started.stop()
 
 
 def test_a_killed_node_is_told_of_in_space_and_time_and_replayed_from_a_file(
@@ -44,8 +40,7 @@ def test_a_killed_node_is_told_of_in_space_and_time_and_replayed_from_a_file(
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
-    page.goto(running.login_link())
-    page.get_by_role("button", name=re.compile("log in", re.IGNORECASE)).click()
+    enter(page, running.login_link())
     expect(page.get_by_role("link", name="History").first).to_be_visible(timeout=SOON_MS)
     with lockcore.connect(running.target) as client:
         for n in range(LOCKS):

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from lockcore import aio
-from tests.acceptance.running import Running, wait_for
+from tests.acceptance.running import Running, enter, settled, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -71,12 +71,8 @@ class Hands:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    cluster = Running(tmp_path_factory.mktemp("keys") / "data", "--no-workload")
-    try:
-        cluster.wait_settled()
+    with settled(tmp_path_factory.mktemp("keys") / "data", "--no-workload") as cluster:
         yield cluster
-    finally:
-        cluster.stop()
 
 
 @pytest.fixture
@@ -93,8 +89,7 @@ def seen(page: Page, running: Running) -> Iterator[Page]:
     """The page, after a login."""
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(running.invite("eve", "viewer"))
-    page.get_by_role("button", name=re.compile("log in", re.IGNORECASE)).click()
+    enter(page, running.invite("eve", "viewer"))
     expect(page.locator("tr[data-node]")).to_have_count(3, timeout=SOON_MS)
     yield page
     assert errors == []
@@ -130,8 +125,7 @@ def test_an_operator_takes_a_lock_away_and_says_why(page: Page, running: Running
     ada, bob = hands.session("ada"), hands.session("bob")
     held = hands.do(ada.lock("taken/away").acquire())
     waits = hands.begin(bob.lock("taken/away", wait=60).acquire())
-    page.goto(running.invite("olga", "operator"))
-    page.get_by_role("button", name=re.compile("log in", re.IGNORECASE)).click()
+    enter(page, running.invite("olga", "operator"))
     look_inside(page, "taken/away")
     expect(page.locator("#key-queue tbody tr")).to_have_count(1, timeout=SOON_MS)
     page.get_by_role("button", name="Take the lock away").click()

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 import lockcore
 from lockcore.core.limits import KEY_BYTES_MAX
-from tests.acceptance.running import Running
+from tests.acceptance.running import Running, enter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,8 +38,7 @@ def test_a_name_of_markup_is_shown_and_never_run(page: Page, tmp_path: Path) -> 
     page.on("pageerror", lambda error: errors.append(str(error)))
     try:
         running.wait_settled()
-        page.goto(running.login_link())
-        page.get_by_role("button", name=re.compile("log in", re.IGNORECASE)).click()
+        enter(page, running.login_link())
         expect(page.locator("tr[data-node]")).to_have_count(3, timeout=SOON_MS)
         with lockcore.connect(running.target) as client:
             for name in NAMES:

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 
 import lockcore
 from lockcore import aio
-from tests.acceptance.running import Running, wait_for
+from tests.acceptance.running import Running, enter, settled, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,17 +28,13 @@ SOON_MS = 30_000
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    cluster = Running(tmp_path_factory.mktemp("page") / "data", "--no-workload")
-    try:
+    with settled(tmp_path_factory.mktemp("page") / "data", "--no-workload") as cluster:
         yield cluster
-    finally:
-        cluster.stop()
 
 
 def log_in(page: Page, running: Running) -> None:
     """Use the printed link once; afterwards the session is kept by the browser."""
-    page.goto(running.login_link())
-    page.get_by_role("button", name=re.compile("log in", re.IGNORECASE)).click()
+    enter(page, running.login_link())
     expect(page.locator("tr[data-node]")).to_have_count(3, timeout=SOON_MS)
     expect(page.locator("#view-settled")).to_have_text(re.compile("^settled"), timeout=SOON_MS)
 
@@ -101,8 +97,7 @@ def _other(now: str | None, before: str) -> str | None:
 def test_a_viewer_sees_everything_and_can_do_nothing(page: Page, running: Running) -> None:
     """The refusal is the server's, and it is recorded; the link in a scroll-back buffer opens no door twice."""
     link = running.invite("eve", "viewer")
-    page.goto(link)
-    page.get_by_role("button", name=re.compile("log in", re.IGNORECASE)).click()
+    enter(page, link)
     expect(page.locator("tr[data-node]")).to_have_count(3, timeout=SOON_MS)
     expect(page.get_by_label("Kill n1")).to_have_count(0)
     answer = page.evaluate(
@@ -134,8 +129,7 @@ def test_a_page_shows_thousands_of_held_locks_and_goes_on(page: Page, running: R
                 await asyncio.gather(*(client.acquire(key, ttl=60.0, owner=owner) for key in keys))
 
     threading.Thread(target=asyncio.run, args=(hold_all(),)).start()
-    page.goto(running.invite("zoe", "viewer"))
-    page.get_by_role("button", name=re.compile("log in", re.IGNORECASE)).click()
+    enter(page, running.invite("zoe", "viewer"))
     held = page.locator("#locks-total")
     wait_for(lambda: int(re.sub(r"\D", "", held.inner_text()) or 0) >= count, f"{count} locks on the page")
     page.reload()

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import lockcore
-from tests.acceptance.running import Running, wait_for
+from tests.acceptance.running import Running, enter, settled, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,19 +29,14 @@ KEYS = [f"plan/{i:02}" for i in range(24)]
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    cluster = Running(tmp_path_factory.mktemp("plan") / "data", "--no-workload")
-    try:
-        cluster.wait_settled()
+    with settled(tmp_path_factory.mktemp("plan") / "data", "--no-workload") as cluster:
         yield cluster
-    finally:
-        cluster.stop()
 
 
 @pytest.fixture
 def operator(page: Page, running: Running) -> Page:
     """The page with the plan open, an operator logged in, a ring at rest."""
-    page.goto(running.invite("ada", "operator"))
-    page.get_by_role("button", name=re.compile("log in", re.IGNORECASE)).click()
+    enter(page, running.invite("ada", "operator"))
     expect(page.locator("#stage-open")).to_be_enabled(timeout=SOON_MS)
     page.keyboard.press("p")
     expect(page.locator("#stage-status")).to_contain_text("Nothing is staged", timeout=SOON_MS)

@@ -19,7 +19,7 @@ import pytest
 
 import lockcore
 from lockcore.core.messages import Granted
-from tests.acceptance.running import ROOT, Running, free_port, wait_for
+from tests.acceptance.running import ROOT, Running, free_port, settled, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,13 +40,9 @@ def unharmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 def three_nodes(data: Path) -> Iterator[Running]:
     """Start it, and end it."""
-    cluster = Running(data, "--no-workload")
-    try:
-        cluster.wait_settled()
+    with settled(data, "--no-workload") as cluster:
         yield cluster
-    finally:
-        cluster.stop()
-        assert cluster.pids() == [], "after Ctrl-C nothing is left"
+    assert cluster.pids() == [], "after Ctrl-C nothing is left"
 
 
 def run_up(*options: str) -> subprocess.CompletedProcess[str]:

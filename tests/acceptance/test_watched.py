@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.acceptance.running import Running
+from tests.acceptance.running import Running, enter
 from tests.weed.cluster import WeedCluster
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ def weed() -> Iterator[WeedCluster]:
 
 
 def log_in(page: Page, link: str) -> None:
-    page.goto(link)
-    page.get_by_role("button", name=re.compile("log in", re.IGNORECASE)).click()
+    enter(page, link)
     expect(page).not_to_have_url(re.compile("/login/"))
     page.wait_for_load_state()  # whoever leaves earlier leaves requests behind that the site waits for at its end
 
