@@ -82,6 +82,16 @@ export function setProblem(problem, text) {
 }
 
 /**
+ * Set an attribute only where it differs.
+ * @param {Element} element
+ * @param {string} name
+ * @param {string} value
+ */
+export function setAttribute(element, name, value) {
+  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+}
+
+/**
  * Hide, disable or entitle an element only where that differs: setting an attribute to what it is costs a frame all the same.
  * @param {HTMLElement & {disabled?: boolean}} element
  * @param {{hidden?: boolean, disabled?: boolean, title?: string}} state

@@ -6,7 +6,7 @@
  * Elsewhere: the rest of a node's row (nodestable.js), what is possible (faults.js).
  */
 
-import { make, setState, setText } from "./dom.js";
+import { make, setAttribute, setState, setText } from "./dom.js";
 import { disturbable, endOf, holdText } from "./faults.js";
 import { gettext } from "./text.js";
 
@@ -15,7 +15,8 @@ const WORDS = { resume: gettext("Resume"), heal: gettext("Heal") };
 /**
  * @typedef {import("./contract.js").NodeRow} NodeRow
  * @typedef {{row: HTMLTableRowElement, node: NodeRow}} Line
- * @typedef {{badge: HTMLElement, button: HTMLButtonElement | null}} Cell
+ * @typedef {{live: boolean, actions: import("./contract.js").Action[], state: string, pid: number | null, label: string}} From
+ * @typedef {{badge: HTMLElement, button: HTMLButtonElement | null, from: From | null}} Cell `from`: what it was filled from, without a hold
  */
 
 export class HoldCells {
@@ -44,24 +45,27 @@ export class HoldCells {
       button.addEventListener("click", () => this.#press(line.node));
       acts?.append(button);
     }
-    const cell = { badge, button };
+    const cell = { badge, button, from: null };
     this.cells.set(line.row, cell);
     return cell;
   }
 
-  /** @param {Line} line @param {Cell} cell */
-  #fill({ node, row }, { badge, button }) {
+  /** Fill what may differ: a hold counts down, all else follows from little. @param {Line} line @param {Cell} cell */
+  #fill({ node, row }, cell) {
+    const { badge, button } = cell;
     const name = row.cells[0];
     if (badge.parentNode !== name) name?.append(badge); // the table draws names anew when colours change
     const hold = this.parts.faults.holds.get(node.label);
+    const from = { live: this.parts.isLive(), actions: this.parts.cluster.actions, state: node.state, pid: node.pid, label: node.label };
+    if (hold === undefined && cell.from !== null && isSame(cell.from, from)) return;
+    cell.from = hold === undefined ? from : null;
     setState(badge, { hidden: hold === undefined });
     if (hold) setText(badge, holdText(hold, Date.now()), gettext("{text}; asked for by {who}", { text: hold.text, who: hold.who }));
     if (button === null) return;
     const text = hold ? WORDS[endOf(hold)] : gettext("Disturb");
-    const now = { live: this.parts.isLive(), actions: this.parts.cluster.actions };
-    const { enabled, why } = disturbable(node, hold, now);
+    const { enabled, why } = disturbable(node, hold, from);
     setText(button, text, why);
-    if (button.getAttribute("aria-label") !== `${text} ${node.label}`) button.setAttribute("aria-label", `${text} ${node.label}`);
+    setAttribute(button, "aria-label", `${text} ${node.label}`);
     button.classList.toggle("urgent", hold !== undefined);
     setState(button, { disabled: !enabled });
   }
@@ -72,4 +76,9 @@ export class HoldCells {
     if (hold) this.parts.onEnd(hold);
     else this.parts.onDisturb(node);
   }
+}
+
+/** @param {From} one @param {From} other @returns {boolean} */
+function isSame(one, other) {
+  return one.live === other.live && one.actions === other.actions && one.state === other.state && one.pid === other.pid && one.label === other.label;
 }

@@ -4,7 +4,7 @@
  * Elsewhere: what may be said of a node as time passes (health.js).
  */
 
-import { make, setText, swatch } from "./dom.js";
+import { make, setPill, setText, swatch } from "./dom.js";
 import { age, clock, count, perSecond, shortNumber } from "./format.js";
 import { freshMs, healthOf } from "./health.js";
 import { availability } from "./plan.js";
@@ -22,8 +22,8 @@ const ORDER = new Intl.Collator("en", { numeric: true });
  * @typedef {{row: HTMLTableRowElement, node: NodeRow, name: HTMLElement, state: HTMLElement, note: HTMLElement,
  *   primary: HTMLElement, backup: HTMLElement, ops: HTMLElement, heartbeat: HTMLElement, view: HTMLElement,
  *   refused: HTMLElement, life: HTMLElement,
- *   buttons: Map<NodeAction, HTMLButtonElement>, drawn: string, told: string,
- *   actions: import("./contract.js").Action[]}} Line `told`, `actions`: what it was filled from
+ *   buttons: Map<NodeAction, HTMLButtonElement>, drawn: string, told: string, health: string,
+ *   actions: import("./contract.js").Action[]}} Line `told`, `health`, `actions`: what it was filled from
  */
 
 export class NodesTable {
@@ -116,7 +116,7 @@ export class NodesTable {
       name, cell(gettext("State"), "state", state, note), cell(gettext("Primary"), "num", primary), cell(gettext("Backup"), "num", backup),
       cell(gettext("Ops/s"), "num", ops), cell(gettext("Heartbeat"), "num", heartbeat), cell(gettext("View"), "num view", view, refused, life),
     ]);
-    const line = { row, node, name, state, note, primary, backup, ops, heartbeat, view, refused, life, buttons, drawn: "", told: "", actions: [] };
+    const line = { row, node, name, state, note, primary, backup, ops, heartbeat, view, refused, life, buttons, drawn: "", told: "", health: "", actions: [] };
     if (this.parts.canOperate) row.append(this.#buttons(line));
     row.addEventListener("pointerenter", () => this.parts.onHover(node.address));
     row.addEventListener("pointerleave", () => this.parts.onHover(null));
@@ -177,13 +177,18 @@ export class NodesTable {
   #fillHealth(line) {
     const { node } = line;
     const { state, note, why, tone } = this.healthOf(node);
-    if (line.state.dataset["tone"] !== tone) line.state.dataset["tone"] = tone;
-    setText(line.state, state, `${why}${node.pid === null ? "" : ` · process ${node.pid}`}`);
-    setText(line.note, note);
-    line.row.classList.toggle("is-down", tone === "bad" || this.parts.cluster.ring.down.has(node.address));
+    const isDown = tone === "bad" || this.parts.cluster.ring.down.has(node.address);
     const heardMs = node.heartbeat_age_ms === null ? null : node.heartbeat_age_ms + this.#elapsedMs();
-    setText(line.heartbeat, heardMs === null ? gettext("unknown") : heardMs < WITHIN_MS ? gettext("< 1 s") : age(heardMs));
-    line.heartbeat.classList.toggle("late", heardMs !== null && heardMs > freshMs(this.parts.lagMs()));
+    const heard = heardMs === null ? gettext("unknown") : heardMs < WITHIN_MS ? gettext("< 1 s") : age(heardMs);
+    const late = heardMs !== null && heardMs > freshMs(this.parts.lagMs());
+    const health = `${state}|${note}|${why}|${tone}|${node.pid}|${isDown}|${heard}|${late}`;
+    if (health === line.health) return;
+    line.health = health;
+    setPill(line.state, { tone, text: state, title: `${why}${node.pid === null ? "" : ` · process ${node.pid}`}` });
+    setText(line.note, note);
+    line.row.classList.toggle("is-down", isDown);
+    setText(line.heartbeat, heard);
+    line.heartbeat.classList.toggle("late", late);
   }
 
   /** @param {Line} line */

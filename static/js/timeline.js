@@ -9,7 +9,7 @@
  */
 
 import { get, SignedOut } from "./api.js";
-import { byId, oncePerFrame, setText } from "./dom.js";
+import { byId, oncePerFrame, setAttribute, setState, setText } from "./dom.js";
 import { messageOf } from "./format.js";
 import { gettext, ngettext } from "./text.js";
 import { ComparePanel } from "./timelinecompare.js";
@@ -21,6 +21,8 @@ import { MarksTable } from "./timelinetable.js";
 const REREAD_EVERY_MS = 10_000;
 const REREAD_SOON_MS = 600;
 const TICK_MS = 1_000;
+/** As the width of what is drawn: it is to be drawn anew. */
+const NOTHING = -1;
 const PLAY_TICK_MS = 100;
 const PICTURE_EVERY_MS = 250;
 const MARKED = new Set(["died", "fenced", "gap", "operator"]);
@@ -63,7 +65,7 @@ export class Travel {
     this.shown = null;
     this.readMs = 0;
     this.rereadDue = false;
-    this.drawnFromMs = 0;
+    this.drawn = { fromMs: 0, toMs: 0, width: NOTHING };
     this.draw = oncePerFrame(() => this.#draw());
     listen(this);
   }
@@ -182,7 +184,7 @@ export class Travel {
       return;
     }
     line.frame(Date.now());
-    this.drawnFromMs = -1;
+    this.drawn.width = NOTHING;
     this.draw();
   }
 
@@ -198,7 +200,8 @@ export class Travel {
   #tick() {
     if (document.hidden) return;
     if (Date.now() - this.readMs >= REREAD_EVERY_MS) void this.#read();
-    if (this.line.frame(Date.now())) this.draw();
+    this.line.frame(Date.now());
+    if (this.#isOff()) this.draw();
   }
 
   // --- what is shown -------------------------------------------------------------------------------------------------
@@ -207,10 +210,8 @@ export class Travel {
     const { line } = this;
     const nowMs = Date.now();
     line.frame(nowMs);
-    const pxMs = (line.toMs - line.fromMs) / (this.svg.clientWidth || 1);
-    if (this.drawnFromMs < 0 || Math.abs(line.fromMs - this.drawnFromMs) >= pxMs || this.drawnPxMs !== pxMs) {
-      this.drawnFromMs = line.fromMs;
-      this.drawnPxMs = pxMs;
+    if (this.#isOff()) {
+      this.drawn = { fromMs: line.fromMs, toMs: line.toMs, width: this.svg.clientWidth };
       drawMarks(this.svg, line, nowMs);
     }
     drawCursors(this.svg, line, nowMs);
@@ -220,38 +221,42 @@ export class Travel {
     this.table.show();
   }
 
-  /** @type {number} */
-  drawnPxMs = 0;
+  /** @returns {boolean} whether a mark is a pixel or more from where it should be: what moves less needs no drawing */
+  #isOff() {
+    const { fromMs, toMs, width } = this.drawn;
+    const { line } = this;
+    const pxMs = (line.toMs - line.fromMs) / (this.svg.clientWidth || 1);
+    return width !== this.svg.clientWidth || Math.max(Math.abs(line.fromMs - fromMs), Math.abs(line.toMs - toMs)) >= pxMs;
+  }
 
   /** @param {number} nowMs */
   #slider(nowMs) {
     const { line } = this;
     const begin = line.firstMs || line.fromMs;
-    this.track.setAttribute("aria-valuemin", String(Math.round(begin / 1_000)));
-    this.track.setAttribute("aria-valuemax", String(Math.round(line.nowMs(nowMs) / 1_000)));
-    this.track.setAttribute("aria-valuenow", String(Math.round(line.atMs(nowMs) / 1_000)));
-    const text = line.valueText(nowMs);
-    if (this.track.getAttribute("aria-valuetext") !== text) this.track.setAttribute("aria-valuetext", text);
+    setAttribute(this.track, "aria-valuemin", String(Math.round(begin / 1_000)));
+    setAttribute(this.track, "aria-valuemax", String(Math.round(line.nowMs(nowMs) / 1_000)));
+    setAttribute(this.track, "aria-valuenow", String(Math.round(line.atMs(nowMs) / 1_000)));
+    setAttribute(this.track, "aria-valuetext", line.valueText(nowMs));
   }
 
   #buttons() {
     const { line } = this;
-    byId("timeline-previous", HTMLButtonElement).disabled = line.previous() === null;
-    byId("timeline-next", HTMLButtonElement).disabled = line.live;
-    this.playButton.disabled = line.live;
+    setState(byId("timeline-previous", HTMLButtonElement), { disabled: line.previous() === null });
+    setState(byId("timeline-next", HTMLButtonElement), { disabled: line.live });
+    setState(this.playButton, { disabled: line.live });
     setText(this.playButton, this.playing ? gettext("Pause") : gettext("Play"));
-    this.playButton.setAttribute("aria-pressed", String(this.playing));
-    byId("timeline-file", HTMLAnchorElement).href = `/api/incident/?${new URLSearchParams({ from: nsText(line.fromMs), to: nsText(line.toMs) })}`;
-    this.compareButton.disabled = line.live;
+    setAttribute(this.playButton, "aria-pressed", String(this.playing));
+    setAttribute(byId("timeline-file", HTMLAnchorElement), "href", `/api/incident/?${new URLSearchParams({ from: nsText(line.fromMs), to: nsText(line.toMs) })}`);
+    setState(this.compareButton, { disabled: line.live });
     setText(this.compareButton, line.withNs === null ? gettext("Compare from here") : gettext("Stop comparing"));
-    this.compareButton.setAttribute("aria-pressed", String(line.withNs !== null));
+    setAttribute(this.compareButton, "aria-pressed", String(line.withNs !== null));
   }
 
   /** @param {number} nowMs */
   #tell(nowMs) {
     const { line, head } = this;
     const busy = line.atNs !== null && line.atNs !== this.shown;
-    this.track.setAttribute("aria-busy", String(busy));
+    setAttribute(this.track, "aria-busy", String(busy));
     if (this.problem !== "") return setText(this.note, this.problem);
     if (line.live) return setText(this.note, line.marks.length === 0 ? gettext("Live. Nothing is marked in this stretch.") : gettext("Live. Point at the line, or press [ for the last mark."));
     const told = [line.where(nowMs) === "past" ? "" : capital(line.where(nowMs)), line.met()?.text ?? "", ...(head?.doubts ?? [])];

@@ -17,6 +17,8 @@ Json = dict[str, Any]
 TTL_MS: Final = 7_000
 EVENTS_IN_SNAPSHOT: Final = 100
 OWNERS: Final = 40
+HISTORY_NS: Final = 3_600 * 10**9
+VIEW_EVERY_NS: Final = 60 * 10**9
 MASTER: Final[Json] = {"seen_age_ms": 40, "stabilising_ms": None}
 
 
@@ -80,6 +82,19 @@ class CannedCluster:
             events.append(self._event("granted", fresh))
         del self._held[:locks]
         return self._delta(events) | {"nodes": self._nodes(), "master": MASTER}
+
+    def line(self) -> Json:
+        """Return the line of time: a history of an hour, with a view every minute."""
+        now_ns = time.time_ns()
+        first_ns = now_ns - HISTORY_NS
+        times = range(first_ns, now_ns, VIEW_EVERY_NS)
+        marks = [
+            {"at_ns": str(at), "until_ns": str(at), "at_ms": at / 1e6, "until_ms": at / 1e6, "kind": "view"}
+            | {"count": 1, "text": "n1 was marked down", "event": ""}
+            for at in times
+        ]
+        edges = {"from_ns": str(first_ns), "to_ns": str(now_ns), "first_ns": str(first_ns), "last_ns": str(now_ns)}
+        return {**edges, "now_ns": str(now_ns), "total": len(marks), "marks": marks, "cut": []}
 
     def nothing(self) -> Json:
         """Return what a quiet cluster sends: the nodes' figures, as they were."""

@@ -67,6 +67,8 @@ class Told:
             await route.fulfill(body=self.html, content_type="text/html; charset=utf-8")
         elif path == "/api/snapshot/":
             await route.fulfill(json=self.cluster.snapshot())
+        elif path == "/api/timeline/":
+            await route.fulfill(json=self.cluster.line())
         elif path.startswith("/static/") and (found := finders.find(path.removeprefix("/static/"))):
             await route.fulfill(path=str(found))
         else:
