@@ -15,7 +15,9 @@ from tests.bench.site import PROJECT
 
 
 async def said_by(*arguments: str, **environ: str) -> str:
-    """Return what a Python program prints; LOCKRING_DATA names a folder that is empty, and gone afterwards.
+    """Return what a Python program prints.
+
+    Unless `environ` has another one, LOCKRING_DATA names a folder that is empty, and gone afterwards.
 
     Raises:
         NotMeasured: it failed; says with what.
@@ -24,7 +26,7 @@ async def said_by(*arguments: str, **environ: str) -> str:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, *arguments),
             cwd=PROJECT,
-            env={**os.environ, **environ, "LOCKRING_DATA": folder},
+            env={**os.environ, "LOCKRING_DATA": folder, **environ},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -24,6 +24,8 @@ from tests.bench.site import PROJECT
 from tests.postgres import NoServer, Postgres
 
 ROWS: Final = int(os.environ.get("LOCKRING_BENCH_ROWS", "1000000"))
+ROWS_MIN: Final = 200_000
+"""Less has not all that is asked for."""
 DATABASE: Final = os.environ.get("LOCKRING_BENCH_DATABASE", "sqlite")
 DATABASES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 BOUND_S: Final = 600 + ROWS // 1_000
@@ -77,6 +79,8 @@ def told(text: str) -> list[Row]:
 async def _make() -> Filled:
     if DATABASE not in DATABASES:
         raise NotMeasured(f"LOCKRING_BENCH_DATABASE is one of {', '.join(DATABASES)}, not {DATABASE!r}")
+    if ROWS < ROWS_MIN:
+        raise NotMeasured(f"LOCKRING_BENCH_ROWS is {ROWS:,}: a history has at least {ROWS_MIN:,}")
     folder = _place()
     environ = {"PYTHONPATH": str(PROJECT)} | (_server(folder) if DATABASE == "postgresql" else {})
     done = folder / f"{DATABASE}-{ROWS}.txt"
