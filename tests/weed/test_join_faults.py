@@ -48,7 +48,7 @@ def test_100_of_100_locks_replicated_from_a_killed_filer_are_renewable_at_the_no
 def test_100_of_100_locks_of_a_leaving_node_are_renewable_at_the_filers(
     record_property: Callable[[str, object], None],
 ) -> None:
-    """Also those that are renewed while it leaves; and its goodbye ends with 0."""
+    """Its goodbye ends with 0 when the filers have them all."""
     with WeedCluster(filers=2) as weed:
         node = weed.add_member()
         ring = weed.wait_ring(everybody(weed))
