@@ -129,7 +129,7 @@ export function tellPlan(what, label, plan, labelOf) {
     restart: gettext("Stops {label} and starts it again as a new incarnation, without memory. Its arcs leave and come back.", { label }),
     add: gettext("Starts a new lock node, {label}. It acquires its arcs before it grants anything.", { label }),
   };
-  const verb = what === "kill" ? gettext("promoted at") : gettext("transferred to");
+  const verb = what === "add" ? gettext("transferred to") : gettext("promoted at"); // who takes over from a member had the copy
   const effects = [];
   if (plan.primaryShare === 0) effects.push(gettext("No arc changes its primary."));
   else effects.push(gettext("{primaryShare} of the key space changes its primary.", { primaryShare: percent(plan.primaryShare) }));

@@ -55,6 +55,14 @@ test("the sentences name who gets what", () => {
   assert.match(told.effects.join(" "), /promoted at n3/);
 });
 
+test("what a goodbye moves is promoted where a copy was, and what a newcomer gets is transferred, as the record will say", () => {
+  const ring = new HashRing(THREE);
+  const stopped = tellPlan("stop", "n1", planAction("stop", N1, ring, held(ring, 300).values()), label);
+  assert.match(stopped.effects.join(" "), /promoted at n2/);
+  const added = tellPlan("add", "n3", planAction("add", N3, new HashRing([N1, N2]), held(new HashRing([N1, N2]), 300).values()), label);
+  assert.match(added.effects.join(" "), /transferred to n3/);
+});
+
 test("the next node's address follows the highest number", () => {
   const nodes = [node({ label: "n10", address: "127.0.0.1:8010.18010" }), node({ label: "n9", address: "127.0.0.1:8009.18009" })];
   assert.deepEqual(nextNode(nodes), { label: "n11", address: "127.0.0.1:8011.18011" });
