@@ -94,7 +94,8 @@ class LockEvent(models.Model):
             models.UniqueConstraint(fields=["source", "incarnation", "number"], name="journal_event_told_once"),
         )
         indexes = (
-            models.Index(fields=["position", "id"], name="journal_event_key"),
+            # Its kind as well: one that is rare is looked for in the index, not in every row of a busy key.
+            models.Index(fields=["position", "id", "kind"], name="journal_event_key"),
             models.Index(fields=["kind", "id"], name="journal_event_kind"),
             models.Index(fields=["source", "id"], name="journal_event_source"),
             models.Index(

@@ -57,6 +57,7 @@ def forget_all() -> None:
 
 
 def test_rows_written_in_bulk_are_those_of_the_recorder() -> None:
+    forget_all()  # what other tests wrote is gone, but ids went on
     batches = list(history().batches())
     now_ns = batches[0].now_ns
     writer = JournalWriter(lambda: now_ns)
