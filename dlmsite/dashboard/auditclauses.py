@@ -52,16 +52,15 @@ def clauses(asked: Filter) -> list[Clause]:
 
 
 def _of_names(asked: Filter) -> Iterator[Clause]:
+    kinds = (EventKind.OPERATOR,) if asked.operator else asked.kinds
     if asked.key:
-        position = crc32(asked.key.encode())
-        both = '"position" = %s AND "key" = %s'
-        yield Clause('"position" = %s', (position,), True, True, False, both, (position, asked.key))
+        yield _key(asked.key, kinds)
     if asked.session:
         yield Clause('"session" = %s', (asked.session,), leads=True)
+    if kinds:
+        yield _kinds(kinds)
     if asked.operator:
-        yield from (_kinds((EventKind.OPERATOR,)), _owner(asked.operator))
-    elif asked.kinds:
-        yield _kinds(asked.kinds)
+        yield _owner(asked.operator)
     if asked.owner:
         yield _owner(asked.owner)
 
@@ -88,10 +87,24 @@ def until_ns(asked: Filter) -> int:
     return NS_MAX if asked.to_ns is None else asked.to_ns
 
 
+def _key(key: str, kinds: Sequence[str]) -> Clause:
+    """Return what finds a key, and of a busy one only the kinds that are asked for: its index has them too."""
+    position = crc32(key.encode())
+    sql, values = '"position" = %s', (position, *map(str, kinds))
+    if kinds:
+        # SQLite would rather use the index on kinds; a plus keeps it from that.
+        column = '"kind"' if connection.vendor == POSTGRESQL else '+"kind"'
+        sql += f" AND {column} IN ({_marks(kinds)})"
+    return Clause(sql, values, True, True, False, '"position" = %s AND "key" = %s', (position, key))
+
+
+def _marks(values: Sequence[str]) -> str:
+    return ", ".join(["%s"] * len(values))
+
+
 def _kinds(kinds: Sequence[str]) -> Clause:
     branches = tuple(Clause('"kind" = %s', (str(kind),), leads=True) for kind in kinds)
-    marks = ", ".join(["%s"] * len(kinds))
-    return Clause(f'"kind" IN ({marks})', tuple(map(str, kinds)), leads=True, branches=branches)
+    return Clause(f'"kind" IN ({_marks(kinds)})', tuple(map(str, kinds)), leads=True, branches=branches)
 
 
 def _owner(owner: str) -> Clause:
