@@ -100,6 +100,10 @@ def test_a_first_visit_finds_what_to_try_without_a_word_of_documentation(operato
     expect(panel.locator("[data-scenario]")).to_have_count(len(SCENARIOS))
     card = page.locator("[data-scenario=kill-both]")
     card.locator("summary").click()
+    blank = page.evaluate(
+        "document.documentElement.scrollHeight - Math.ceil(document.body.getBoundingClientRect().bottom + scrollY)"
+    )
+    assert blank <= 0, "the page ends where its content does"
     expect(card).to_contain_text("Kill the primary and the backup at once (SIGKILL)")
     expect(card).to_contain_text("Its holder comes back by its token, with the same generation")
     panel.locator("summary").first.click()
