@@ -6,6 +6,7 @@ Elsewhere: what a group of tests needs for itself is in the conftest.py of its f
 import os
 import shutil
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,14 +44,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     It must be so for the browser: once Playwright has started, its event loop stays in this thread until the end, and
     pytest-asyncio can start none beside it. One after another, what is quick comes first, and so do quick failures.
-    Side by side, what is slow comes first, so that no worker is left alone with it at the end.
+    Side by side, what is slow comes first, and of the files with a browser those with most tests of it, so that no
+    worker is left alone with one at the end.
     """
-    with_browser = {item.path for item in items if _needs_browser(item)}
+    with_browser = Counter(item.path for item in items if _needs_browser(item))
     for item in items:
         if item.path in with_browser and item.get_closest_marker("asyncio"):
             raise pytest.UsageError(f"{item.nodeid} is asyncio, in a file with browser tests: move it")
     side_by_side = "PYTEST_XDIST_WORKER" in os.environ
-    items.sort(key=lambda item: (item.path in with_browser, _is_slow(item) != side_by_side))
+    items.sort(key=lambda item: (item.path in with_browser, _is_slow(item) != side_by_side, -with_browser[item.path]))
 
 
 def _needs_browser(item: pytest.Item) -> bool:

@@ -6,8 +6,9 @@ Elsewhere: what the pages do (the tests beside), that no other module listens to
 from __future__ import annotations
 
 import time
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -31,6 +32,10 @@ SHIFT_MAX = 0.1
 UPDATE_SHIFT_MAX = 0.01
 """What updates may move in all while they come, the lists that move by design apart."""
 UPDATES = 30
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+SIZES = ((1440, 900), (360, 740))
+NOBODY = "127.0.0.1:1"
+"""The master of a cluster that is watched, and never heard of."""
 
 # Where each page is, and what is there once it is filled.
 PAGES = {
@@ -39,6 +44,7 @@ PAGES = {
     "history": ("/audit/", "#body tr"),
     "lock": ("/lock/?key=workload%2Fshared", "#life-body tr"),
     "clusters": ("/clusters/", "#clusters-body tr"),
+    "watched": ("/cluster/away/", "#trouble:not([hidden])"),
     "charts": ("/charts/", ".is-built .chart svg"),
     "space and time": ("/spacetime/", "svg[data-points]"),
     "nothing": ("/no/such/page/", "h1"),
@@ -51,7 +57,7 @@ FILLED = [name for name in PAGES if name not in STRANGERS | {"nothing"}]
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with settled(tmp_path_factory.mktemp("everyone") / "data") as cluster:
+    with settled(tmp_path_factory.mktemp("everyone") / "data", "--observe", f"away={NOBODY}") as cluster:
         yield cluster
 
 
@@ -100,21 +106,19 @@ def open_all(page: Page) -> None:
 def test_axe_finds_nothing_serious(visit: Callable[..., Page], name: str) -> None:
     """Light and dark, on a desk and on a phone; where it is also tried that nothing is wider than the phone."""
     found = []
-    for scheme in ("light", "dark"):
-        for width, height in ((1440, 900), (360, 740)):
-            page = visit(
-                name, viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
-            )
-            open_all(page)
-            page.evaluate(AXE.read_text(encoding="utf-8"))
-            found += [
-                (scheme, width, rule["id"], [node["target"] for node in rule["nodes"]][:3])
-                for rule in page.evaluate(RULES)
-                if rule["impact"] in BAD
-            ]
-            wide, room = page.evaluate("[document.scrollingElement.scrollWidth, document.scrollingElement.clientWidth]")
-            assert wide <= room, f"{name} is {wide} px wide in {room} px"
-            page.context.close()
+    page = visit(name, reduced_motion="reduce")
+    open_all(page)
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    for scheme, (width, height) in product(SCHEMES, SIZES):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        page.set_viewport_size({"width": width, "height": height})
+        found += [
+            (scheme, width, rule["id"], [node["target"] for node in rule["nodes"]][:3])
+            for rule in page.evaluate(RULES)
+            if rule["impact"] in BAD
+        ]
+        wide, room = page.evaluate("[document.scrollingElement.scrollWidth, document.scrollingElement.clientWidth]")
+        assert wide <= room, f"{name} is {wide} px wide in {room} px"
     assert found == []
 
 
