@@ -9,7 +9,6 @@ Elsewhere: what it runs (node), a node of Lockring's own clusters
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import os
 import sys
@@ -20,7 +19,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from lockcore.node_command import JOIN
 from lockcore.seaweed.node import MemberSettings, run_member
-from lockcore.service.problems import ServiceProblem
+from lockcore.service.problems import run_to_end
 
 ABOUT: Final = (
     "Be a member of the lock ring of a running SeaweedFS: serve its locks, store no files. "
@@ -46,13 +45,7 @@ def main(arguments: list[str]) -> int:
     settings = parse(arguments)
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("lockcore").setLevel(os.environ.get("LOCKRING_LOG_LEVEL", "INFO").upper())
-    try:
-        return asyncio.run(run_member(settings))
-    except ServiceProblem as problem:
-        sys.stderr.write(f"lockring: {problem}\n")
-        return problem.exit_code
-    except KeyboardInterrupt:
-        return 1
+    return run_to_end(run_member(settings))
 
 
 if __name__ == "__main__":

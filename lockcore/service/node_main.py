@@ -9,7 +9,6 @@ Elsewhere: what it runs (node_server).
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import os
 import sys
@@ -19,7 +18,7 @@ from pathlib import Path
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from lockcore.service.node_server import NodeSettings, run_node
-from lockcore.service.problems import ServiceProblem
+from lockcore.service.problems import run_to_end
 
 
 def parse(arguments: list[str]) -> NodeSettings:
@@ -60,13 +59,7 @@ def main(arguments: list[str]) -> int:
         level=os.environ.get("LOCKRING_LOG_LEVEL", "INFO").upper(),
         format=f"%(asctime)s %(levelname)s {settings.label} %(message)s",
     )
-    try:
-        return asyncio.run(run_node(settings))
-    except ServiceProblem as problem:
-        sys.stderr.write(f"lockring: {problem}\n")
-        return problem.exit_code
-    except KeyboardInterrupt:
-        return 1
+    return run_to_end(run_node(settings))
 
 
 if __name__ == "__main__":

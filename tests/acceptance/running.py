@@ -171,6 +171,7 @@ def settled(data: Path, *options: str) -> Iterator[Running]:
         yield cluster
     finally:
         cluster.stop()
+    assert cluster.pids() == [], "after Ctrl-C nothing is left"
 
 
 def enter(page: Page, link: str) -> None:

@@ -37,7 +37,7 @@ from tests.acceptance.rawcalls import (
     proof_of,
     unlock_op,
 )
-from tests.acceptance.running import ROOT, Running, wait_for
+from tests.acceptance.running import ROOT, Running, settled, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,13 +53,8 @@ FAULTS = {"UNKNOWN", "INTERNAL", "DATA_LOSS", "UNAVAILABLE", "DEADLINE_EXCEEDED"
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    running = Running(tmp_path_factory.mktemp("bad-input") / "data", "--no-workload")
-    try:
-        running.wait_settled()
+    with settled(tmp_path_factory.mktemp("bad-input") / "data", "--no-workload") as running:
         yield running
-    finally:
-        running.stop()
-        assert running.pids() == []
 
 
 @pytest.fixture(scope="module")

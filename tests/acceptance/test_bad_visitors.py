@@ -15,7 +15,7 @@ import pytest
 
 import lockcore
 from lockcore.core.messages import Granted
-from tests.acceptance.running import Running, wait_for
+from tests.acceptance.running import Running, settled, wait_for
 from tests.acceptance.visitor import BINARY, TEXT, Visitor, WebSocket
 
 if TYPE_CHECKING:
@@ -28,13 +28,8 @@ PROTOCOL_ERROR, NOT_UTF_8, TOO_BIG = 1002, 1007, 1009
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    running = Running(tmp_path_factory.mktemp("bad-visitors") / "data", "--no-workload")
-    try:
-        running.wait_settled()
+    with settled(tmp_path_factory.mktemp("bad-visitors") / "data", "--no-workload") as running:
         yield running
-    finally:
-        running.stop()
-        assert running.pids() == []
 
 
 @pytest.fixture(scope="module")
