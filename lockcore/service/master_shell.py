@@ -28,6 +28,7 @@ from lockcore.core.messages import (
     Tick,
 )
 from lockcore.service import clock
+from lockcore.service.alarm import Alarm
 from lockcore.service.outbox import Outbox
 from lockcore.service.shell import Faults
 from lockcore.wire.master_codec import encode_master_message
@@ -60,8 +61,7 @@ class MasterShell:
         self._connections: dict[int, Outbox] = {}
         self._numbers = count(1)
         self._subscribers: list[Callable[[View, bool], None]] = []
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at_ns = 0
+        self._alarm = Alarm(self._tick, TICK_GAP_NS)
         self._unwritten: dict[str, object] | None = None
         self._write_again_ns = 0
 
@@ -93,13 +93,11 @@ class MasterShell:
                 self._do(effect)
             except Exception as error:  # noqa: BLE001 - M2
                 self.faults.note(type(effect).__name__, error)
-        self._set_timer()
+        self._alarm.set(self.core.next_timer_ns())
 
     def close(self) -> None:
         """Stop the timer and end all connections."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._alarm.cancel()
         for outbox in self._connections.values():
             outbox.close()
 
@@ -134,18 +132,7 @@ class MasterShell:
         for callback in list(self._subscribers):
             callback(view, settled)
 
-    def _set_timer(self) -> None:
-        due_ns = self.core.next_timer_ns()
-        if due_ns is None or (self._timer is not None and self._timer_at_ns <= due_ns):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        delay_ns = max(due_ns - clock.boot_ns(), TICK_GAP_NS)
-        self._timer_at_ns = due_ns
-        self._timer = asyncio.get_running_loop().call_later(delay_ns / 1e9, self._tick)
-
     def _tick(self) -> None:
-        self._timer = None
         if self._unwritten is not None and clock.boot_ns() >= self._write_again_ns:
             self._write(self._unwritten)
         self.give(Tick())

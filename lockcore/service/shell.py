@@ -13,7 +13,6 @@ Elsewhere: decisions (lockcore.core.node), streams (peer_links, master_link).
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from dataclasses import replace
 from itertools import count
@@ -41,6 +40,7 @@ from lockcore.core.messages import (
     Tick,
 )
 from lockcore.service import clock
+from lockcore.service.alarm import Alarm
 from lockcore.service.meter import Meter
 
 if TYPE_CHECKING:
@@ -135,8 +135,7 @@ class NodeShell:
         self._calls: dict[int, tuple[Callable[[Result], None], int | None]] = {}
         self._meter = Meter()
         self._call_ids = count(1)
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at_ns = 0
+        self._alarm = Alarm(self._tick, TICK_GAP_NS)
         self._view_number = 0
         self._was_settled = False
         self._was_serving = False
@@ -178,7 +177,7 @@ class NodeShell:
             effects += self._step(given, more=left > 0)
         self._carry_out(effects)
         self._note_changes()
-        self._set_timer()
+        self._alarm.set(self.core.next_timer_ns())
 
     def give_captured(self, given: NodeInput, wanted: Callable[[NodeEffect], bool]) -> NodeEffect | None:
         """Step through one input; return the effect that is `wanted` instead of carrying it out."""
@@ -191,7 +190,7 @@ class NodeShell:
                 effects.append(effect)
         self._carry_out(effects)
         self._note_changes()
-        self._set_timer()
+        self._alarm.set(self.core.next_timer_ns())
         return found
 
     def gauges(self) -> Gauges:
@@ -205,9 +204,7 @@ class NodeShell:
 
     def close(self) -> None:
         """Stop the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._alarm.cancel()
 
     @property
     def state(self) -> str:
@@ -288,26 +285,12 @@ class NodeShell:
         for callback in list(self._on_view):
             callback(view)
 
-    def _set_timer(self) -> None:
-        """Have `_tick` called when the core wants it; early is harmless, late is not."""
-        due_ns = self.core.next_timer_ns()
-        if due_ns is None:
-            return
-        if self._timer is not None and self._timer_at_ns <= due_ns:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        delay_ns = max(due_ns - clock.boot_ns(), TICK_GAP_NS)
-        self._timer_at_ns = due_ns
-        self._timer = asyncio.get_running_loop().call_later(delay_ns / 1e9, self._tick)
-
     def _tick(self) -> None:
-        self._timer = None
         due_ns = self.core.next_timer_ns()
         if due_ns is not None and due_ns <= clock.boot_ns():
             self.give(Tick())
         else:
-            self._set_timer()
+            self._alarm.set(due_ns)
 
 
 def _name_of(given: NodeInput) -> str:
