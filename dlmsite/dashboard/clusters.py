@@ -9,13 +9,14 @@ Elsewhere: attaching and detaching (clusteractions), the rows (dlmsite.observing
 """
 
 import time
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
 from asgiref.sync import async_to_sync
 from django.http import Http404, HttpRequest, HttpResponse
 
-from dlmsite.dashboard import pages, picture
+from dlmsite.dashboard import churn, pages, picture
 from dlmsite.dashboard.gate import answer, json_view
 from dlmsite.dashboard.openapi import Operation
 from dlmsite.dashboard.parameters import Choice, KeyName, Whole
@@ -35,6 +36,7 @@ from dlmsite.dashboard.shapes import (
     told,
 )
 from dlmsite.observing import weedask
+from dlmsite.observing.alerts import Alert
 from dlmsite.observing.models import ObservedCluster, ObservedEvent, ObservedFiler, ObservedRing
 from lockcore.core.ring import HashRing
 
@@ -92,11 +94,14 @@ FILER: Final = component(
 EVENT: Final = component(
     "WatchedEvent", obj(id=WIDE, at_ms=TIME_MS, kind=TEXT, address=TEXT, label=TEXT, version=WIDE, text=TEXT)
 )
-LISTED: Final = obj(clusters=several(obj(cluster=CLUSTER, filers=COUNT, version=WIDE)))
+LISTED: Final = obj(
+    clusters=several(obj(cluster=CLUSTER, filers=COUNT, version=WIDE, alerts=several(churn.ALERT, "gravest first")))
+)
 WATCHED: Final = obj(
     cluster=CLUSTER,
     ring=maybe(RING),
     filers=several(FILER),
+    alerts=several(churn.ALERT, "what is wrong now, gravest first"),
     events=several(EVENT, "the newest, newest first"),
     versions=told(COUNT, "how many are recorded"),
 )
@@ -144,13 +149,14 @@ def cluster(request: HttpRequest, name: str) -> HttpResponse:
     row = cluster_named(name)
     newest = _newest(row)
     labels = _labels(row)
-    filers = ObservedFiler.objects.filter(cluster=row).order_by("-on_ring", "number")[:KNOWN_MAX]
+    filers = _filers(row)
     events = ObservedEvent.objects.filter(cluster=row).order_by("-id")[:EVENTS_FIRST]
     return answer(
         {
             "cluster": cluster_of(row),
             "ring": None if newest is None else _ring(newest),
             "filers": [_filer(filer) for filer in filers],
+            "alerts": _alerts(row, labels),
             "events": [_event(event, labels) for event in events],
             "versions": ObservedRing.objects.filter(cluster=row).count(),
         }
@@ -182,6 +188,16 @@ def events(request: HttpRequest, name: str) -> HttpResponse:
     found, labels = list(rows[: limit + 1]), _labels(row)
     more = str(found[limit - 1].pk) if len(found) > limit else None
     return answer({"events": [_event(event, labels) for event in found[:limit]], "next_before": more})
+
+
+@json_view(
+    "GET",
+    Operation("How often filers of a watched cluster came and went.", churn.CHURN, (churn.OVER,), problems=ABSENT),
+)
+def churned(request: HttpRequest, name: str) -> HttpResponse:
+    """Return joins and departures, step by step."""
+    row, over = cluster_named(name), churn.OVER.read(request) or "hour"
+    return answer(churn.churn_of(row, over, _labels(row), time.time_ns()))
 
 
 @json_view("GET", Operation("Who holds a key in a watched cluster.", HOLDER, (KEY,), problems=SILENT))
@@ -227,8 +243,8 @@ def cluster_named(name: str) -> ObservedCluster:
 
 def cluster_of(row: ObservedCluster) -> Json:
     """Return a WatchedCluster."""
-    age_ns = None if row.seen_at_ns is None else max(0, time.time_ns() - row.seen_at_ns)
-    stale = age_ns is None or age_ns > STALE_S * NS_PER_S
+    age_ns = _seen_age_ns(row)
+    stale = not is_seen(row)
     trouble = row.trouble
     if row.attached and stale:
         trouble = "nobody watches it now: `manage.py up` (or `master`) does"
@@ -248,12 +264,37 @@ def cluster_of(row: ObservedCluster) -> Json:
     }
 
 
+def is_seen(row: ObservedCluster) -> bool:
+    """Return whether somebody watches a cluster now (W1)."""
+    age_ns = _seen_age_ns(row)
+    return age_ns is not None and age_ns <= STALE_S * NS_PER_S
+
+
+def alerts_in(row: ObservedCluster) -> list[Alert]:
+    """Return what is wrong in a cluster now."""
+    newest = _newest(row)
+    return churn.alerts_now(row, None if newest is None else newest.servers, _filers(row), seen=is_seen(row))
+
+
+def _seen_age_ns(row: ObservedCluster) -> int | None:
+    return None if row.seen_at_ns is None else max(0, time.time_ns() - row.seen_at_ns)
+
+
+def _filers(row: ObservedCluster) -> list[ObservedFiler]:
+    return list(ObservedFiler.objects.filter(cluster=row).order_by("-on_ring", "number")[:KNOWN_MAX])
+
+
+def _alerts(row: ObservedCluster, labels: Mapping[str, str]) -> list[Json]:
+    return [churn.alert_of(alert, labels) for alert in alerts_in(row)]
+
+
 def _listed(row: ObservedCluster) -> Json:
     newest = _newest(row)
     return {
         "cluster": cluster_of(row),
         "filers": len(newest.servers) if newest else 0,
         "version": picture.wide(newest.renewed) if newest else "",
+        "alerts": _alerts(row, _labels(row)),
     }
 
 

@@ -8,7 +8,7 @@ address proves nothing (docs/decisions).
 
 Invariants
   X1  What nobody knows is absent, not zero: a node that is not seen has no figures but that it is not up.
-  X2  Labels are bounded: nodes, states, rules, and the site's own URL patterns.
+  X2  Labels are bounded: nodes, states, rules, watched clusters, and the site's own URL patterns.
 Elsewhere: counting requests (measured), who may (dlmsite.access.door).
 """
 
@@ -23,12 +23,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from dlmsite.dashboard import picture
+from dlmsite.dashboard import clusters, picture
 from dlmsite.dashboard.gate import json_view
 from dlmsite.dashboard.measured import REGISTRY as REQUESTS
 from dlmsite.dashboard.openapi import Operation
 from dlmsite.journal.models import Checking, MasterSight, Node, Pulse, Violation
 from dlmsite.journal.nodes import STATES
+from dlmsite.observing import book
+from dlmsite.observing.alerts import KINDS
 from dlmsite.operations import requests
 from lockcore.core.timing import BUCKETS_US
 
@@ -56,6 +58,7 @@ class Cluster(Collector):
         yield from _of_view()
         yield from _of_journal(now_ns)
         yield from _of_check()
+        yield from _of_watched()
 
 
 def registry() -> CollectorRegistry:
@@ -169,3 +172,15 @@ def _count(name: str, says: str, values: Iterable[tuple[str, int]]) -> Metric:
 
 
 _REGISTRY: Final = registry()
+
+
+def _of_watched() -> Iterator[Metric]:
+    """Yield what is wrong in clusters that are watched; they are few, and so are the kinds (X2)."""
+    told = GaugeMetricFamily(
+        "lockring_watched_alerts", "What is wrong in a watched cluster now, by kind.", labels=["cluster", "kind"]
+    )
+    for row in book.attached():
+        found = Tally(alert.kind for alert in clusters.alerts_in(row))
+        for kind in KINDS:
+            told.add_metric([row.name, kind], found[kind])
+    yield told

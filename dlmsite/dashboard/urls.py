@@ -59,6 +59,7 @@ urlpatterns: list[URLPattern] = [
     path("api/cluster/<str:name>/", clusters.cluster, name="watched-one"),
     path("api/cluster/<str:name>/rings/", clusters.rings, name="watched-rings"),
     path("api/cluster/<str:name>/events/", clusters.events, name="watched-events"),
+    path("api/cluster/<str:name>/churn/", clusters.churned, name="watched-churn"),
     path("api/cluster/<str:name>/holder/", clusters.holder, name="watched-holder"),
     path("api/cluster/<str:name>/detach/", clusteractions.detach, name="detach"),
     path("api/cluster/<str:name>/canary/", clusteractions.canary, name="canary"),

@@ -7,7 +7,7 @@
 import { get, post, SignedOut } from "./api.js";
 import { byId, make, setText } from "./dom.js";
 import { count, messageOf, shortNumber } from "./format.js";
-import { gettext } from "./text.js";
+import { gettext, ngettext } from "./text.js";
 import { stateOf } from "./watchedmodel.js";
 
 const EVERY_MS = 1_000;
@@ -16,15 +16,17 @@ const body = byId("clusters-body", HTMLTableSectionElement);
 const problem = byId("problem", HTMLElement);
 let drawn = "";
 
-/** @typedef {{cluster: import("./watchedmodel.js").WatchedCluster, filers: number, version: string}} Listed */
+/** @typedef {{cluster: import("./watchedmodel.js").WatchedCluster, filers: number, version: string,
+ *   alerts: import("./watchedmodel.js").Alert[]}} Listed */
 
 /** @param {Listed} listed @returns {HTMLTableRowElement} */
-function row({ cluster, filers, version }) {
+function row({ cluster, filers, version, alerts }) {
   const state = stateOf(cluster);
   const cells = [
     make("th", { scope: "row" }, [make("a", { href: `/cluster/${encodeURIComponent(cluster.name)}/`, text: cluster.name })]),
     make("td", { "data-label": gettext("State") }, [
       make("span", { class: "badge", "data-tone": state.tone, text: state.text, title: state.title }),
+      ...(alerts[0] === undefined ? [] : [" ", make("span", { class: "badge alerts", "data-tone": alerts[0].severity, text: ngettext("{count} alert", "{count} alerts", alerts.length), title: alerts.map((alert) => alert.text).join("; ") })]),
       ...(cluster.trouble === "" ? [] : [make("p", { class: "quiet", text: cluster.trouble })]),
     ]),
     make("td", { class: "num", "data-label": gettext("Filers"), text: version === "" ? "–" : count(filers) }),

@@ -6,7 +6,7 @@
 
 import { get, post, SignedOut } from "./api.js";
 import { Cluster } from "./cluster.js";
-import { byId, setPill, setProblem, setText } from "./dom.js";
+import { byId, make, setPill, setProblem, setText } from "./dom.js";
 import { messageOf, shortNumber } from "./format.js";
 import { listenPageKeys } from "./keys.js";
 import { Legend } from "./legend.js";
@@ -16,7 +16,8 @@ import { RingView } from "./ringview.js";
 import { Search } from "./search.js";
 import { LiveSocket } from "./socket.js";
 import { gettext } from "./text.js";
-import { pictureOf, stateOf, tellStep, tellVersion, Versions } from "./watchedmodel.js";
+import { Churn } from "./watchedchurn.js";
+import { pictureOf, stateOf, tellAlerts, tellStep, tellVersion, Versions } from "./watchedmodel.js";
 import { Arcs, Filers, Moves, Tail } from "./watchedtables.js";
 
 const PAGE = 200;
@@ -59,7 +60,9 @@ const filers = new Filers(names);
 const arcs = new Arcs(names);
 const moves = new Moves({ ...names, versions });
 const tail = new Tail(names, (query) => get(`${api}/events/?${query}`), showProblem);
+const churn = new Churn({ colorOf, ask: (over) => get(`${api}/churn/?over=${over}`) });
 const line = byId("line", HTMLInputElement);
+let alerted = "";
 const socket = new LiveSocket({
   path: `/ws/cluster/${encodeURIComponent(app.dataset["name"] ?? "")}/`,
   sessionPath: `${api}/`,
@@ -131,6 +134,20 @@ function show() {
   arcs.show();
   moves.show();
   tail.show(watched.events);
+  showAlerts(watched);
+  churn.changed();
+}
+
+/** What is wrong now, whatever version is looked at. @param {import("./watchedmodel.js").Watched} told */
+function showAlerts({ alerts, cluster: { state } }) {
+  setText(byId("alerts-text", HTMLElement), tellAlerts(alerts, state !== "detached"));
+  const drawn = JSON.stringify(alerts);
+  if (drawn === alerted) return;
+  alerted = drawn;
+  byId("alerts", HTMLElement).replaceChildren(...alerts.map((alert) => make("li", { "data-alert": alert.kind }, [
+    make("span", { class: "badge", "data-tone": alert.severity, text: alert.severity === "bad" ? gettext("grave") : gettext("take care") }),
+    ` ${alert.label === "" ? "" : `${alert.label}: `}${alert.text}`,
+  ])));
 }
 
 /** @param {import("./watchedmodel.js").Watched} told */

@@ -29,7 +29,13 @@ const NEWS_MAX = 4;
  * @typedef {{name: string, masters: string, group: string, attached: boolean, attached_by: string, attached_ms: number,
  *   canary: boolean, state: "following" | "away" | "unknown" | "detached", leader: string, trouble: string,
  *   heard_ms: number | null, seen_age_ms: number | null}} WatchedCluster
- * @typedef {{cluster: WatchedCluster, ring: Ring | null, filers: Filer[], events: WatchedEvent[], versions: number}} Watched
+ * @typedef {{kind: string, severity: "bad" | "warn", text: string, address: string, label: string}} Alert
+ * @typedef {{cluster: WatchedCluster, ring: Ring | null, filers: Filer[], alerts: Alert[], events: WatchedEvent[],
+ *   versions: number}} Watched
+ * @typedef {{at_ms: number, joined: number, left: number}} Step
+ * @typedef {{over: string, from_ms: number, to_ms: number, step_ms: number, steps: Step[],
+ *   filers: {address: string, label: string, joined: number, left: number}[], cut: boolean}} Churned
+ * @typedef {{kind: "joined" | "left", number: number, at_ms: number, x: number, y: number, width: number, height: number}} Bar
  * @typedef {{value: string, text: string}} Choice
  */
 
@@ -195,4 +201,30 @@ export function canaryOf(filer) {
     ? ngettext("Fell {count} time, the last time from {generation}", "Fell {count} times, the last time from {generation}", canary.falls, { generation: canary.fell_from })
     : gettext("At {time}", { time: clock(canary.at_ms) }));
   return { times, generation: (canary.generation || "–") + (fell ? " ↓" : ""), failed: gettext("{failures} of {tries}", { failures: count(canary.failures), tries: count(canary.tries) }), title, fell, isFailing: canary.problem !== "" };
+}
+
+/** The chart of churn: joins above its middle, departures below. */
+export const CHART = { width: 960, height: 120, middle: 60 };
+const GAP = 1;
+
+/** @param {Churned} churned @returns {{joined: number, left: number}} */
+export function totalsOf({ steps }) {
+  return { joined: steps.reduce((sum, step) => sum + step.joined, 0), left: steps.reduce((sum, step) => sum + step.left, 0) };
+}
+
+/** @param {Churned} churned @returns {Bar[]} what is drawn: nothing where nothing changed */
+export function barsOf({ steps }) {
+  const most = Math.max(1, ...steps.flatMap((step) => [step.joined, step.left]));
+  const width = CHART.width / Math.max(1, steps.length);
+  return steps.flatMap((step, i) => /** @type {const} */ (["joined", "left"]).filter((kind) => step[kind] > 0).map((kind) => {
+    const height = (step[kind] / most) * (CHART.middle - GAP);
+    const y = kind === "joined" ? CHART.middle - height : CHART.middle;
+    return { kind, number: step[kind], at_ms: step.at_ms, x: i * width, y, width: Math.max(GAP, width - GAP), height };
+  }));
+}
+
+/** @param {Alert[]} alerts @param {boolean} isKnown whether somebody watches @returns {string} */
+export function tellAlerts(alerts, isKnown) {
+  if (alerts.length > 0) return ngettext("{count} alert", "{count} alerts", alerts.length);
+  return isKnown ? gettext("nothing is wrong, as far as can be seen from outside") : gettext("not watched: not known");
 }

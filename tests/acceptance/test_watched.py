@@ -70,12 +70,21 @@ def test_a_real_cluster_is_watched_and_only_watched(page: Page, weed: WeedCluste
         expect(page.locator("#filers-total")).to_have_text("2")
         expect(page.locator("#moves-text")).to_contain_text("of the key space changes its primary")
         expect(page.locator("#moves-body tr").first).to_contain_text(str(label))
+        page.locator("#churn summary").click()
+        expect(page.locator("#churn-text")).to_have_text("3 joined · 1 left", timeout=SOON_MS)
+        expect(page.locator("#churn-chart .bar.left")).to_have_count(1)
 
         page.locator("#earlier").click()
         expect(page.locator("#filers-total")).to_have_text("3")
         expect(page.locator("#now")).to_be_visible()
         page.keyboard.press("l")
         expect(page.locator("#filers-total")).to_have_text("2")
+
+        left = next(filer for filer in weed.filers if filer.address != primary)
+        left.kill()
+        expect(page.locator("#alerts [data-alert=alone]")).to_contain_text("no backup", timeout=SOON_MS)
+        left.start()
+        expect(page.locator("#alerts [data-alert=alone]")).to_have_count(0, timeout=SOON_MS)
         assert problems == []
         assert "Traceback" not in running.logged()
     finally:

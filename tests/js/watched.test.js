@@ -3,7 +3,7 @@ import test from "node:test";
 
 import { Cluster } from "../../static/js/cluster.js";
 import { diffRings } from "../../static/js/ringdiff.js";
-import { canaryOf, filerState, futureChoices, JOINS, pictureOf, ringOf, stateOf, tellMoves, tellStep, Versions, VERSIONS_MAX } from "../../static/js/watchedmodel.js";
+import { barsOf, canaryOf, CHART, filerState, futureChoices, JOINS, pictureOf, ringOf, stateOf, tellAlerts, tellMoves, tellStep, totalsOf, Versions, VERSIONS_MAX } from "../../static/js/watchedmodel.js";
 import { N1, N2, N3, THREE } from "./helpers.js";
 
 /** @param {string} version @param {string[]} servers */
@@ -102,4 +102,25 @@ test("a generation that fell stays marked", () => {
 test("a step between versions names who came and who went", () => {
   assert.match(tellStep(ring("5", [N1, N2]), ring("2005", [N2, N3]), label), /f3 joined, f1 left, 2.0 s after/);
   assert.equal(tellStep(null, ring("5", THREE), label), "the first that is recorded");
+});
+
+/** @param {[number, number][]} steps @returns {import("../../static/js/watchedmodel.js").Churned} */
+function churned(steps) {
+  return { over: "hour", from_ms: 0, to_ms: steps.length * 1_000, step_ms: 1_000, filers: [], cut: false, steps: steps.map(([joined, left], i) => ({ at_ms: i * 1_000, joined, left })) };
+}
+
+test("joins stand above the middle, departures below, and the most of them fill their half", () => {
+  const bars = barsOf(churned([[0, 0], [4, 2], [0, 1]]));
+  assert.deepEqual(bars.map((bar) => [bar.kind, bar.number, bar.at_ms]), [["joined", 4, 1_000], ["left", 2, 1_000], ["left", 1, 2_000]]);
+  const [most, less] = bars;
+  assert.ok(most && less && most.y >= 0 && most.y + most.height === CHART.middle && less.y === CHART.middle && less.height === most.height / 2);
+  assert.ok(bars.every((bar) => bar.x >= 0 && bar.x + bar.width <= CHART.width && bar.y + bar.height <= CHART.height));
+  assert.deepEqual(barsOf(churned([[0, 0]])), []);
+  assert.deepEqual(totalsOf(churned([[0, 0], [4, 2], [0, 1]])), { joined: 4, left: 3 });
+});
+
+test("no alert is told as what it is, and a cluster that nobody watches as not known", () => {
+  assert.match(tellAlerts([], true), /as far as can be seen/);
+  assert.match(tellAlerts([], false), /not known/);
+  assert.equal(tellAlerts([{ kind: "away", severity: "bad", text: "", address: "", label: "" }], true), "1 alert");
 });

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from dlmsite.dashboard import clusters
+from dlmsite.dashboard import churn, clusters
 from dlmsite.observing import book, weedask
-from dlmsite.observing.models import ObservedCluster
+from dlmsite.observing.models import ObservedCluster, ObservedEvent
 from dlmsite.observing.naming import read_observe
 from dlmsite.observing.sight import Sight
 from dlmsite.operations.models import OperatorAction
@@ -50,10 +50,52 @@ def test_a_viewer_sees_a_watched_cluster_as_the_document_says(as_user: AsUser, m
     assert [(f["label"], f["on_ring"]) for f in found["filers"]] == [("f2", True), ("f1", False)]
     assert found["events"][0]["kind"] == "left"
     check("/api/clusters/", "get", eve.get("/api/clusters/"))
-    for part in ("", "rings/", "events/"):
+    for part in ("", "rings/", "events/", "churn/"):
         check("/api/cluster/{name}/" + part, "get", eve.get(f"/api/cluster/prod/{part}"))
     for page in ("/clusters/", "/cluster/prod/"):
         assert eve.get(page).status_code == 200
+
+
+def test_churn_is_counted_by_step_and_by_filer(prod: ObservedCluster, as_user: AsUser) -> None:
+    eve = as_user("eve")
+    for over, (step_s, count) in churn.STEPS.items():
+        told = eve.get(f"/api/cluster/prod/churn/?over={over}").json()
+        assert (told["step_ms"], len(told["steps"])) == (step_s * 1_000, count)
+        steps = [(step["joined"], step["left"]) for step in told["steps"] if step["joined"] or step["left"]]
+        assert [sum(numbers) for numbers in zip(*steps, strict=True)] == [2, 1]
+        assert told["to_ms"] - told["from_ms"] == step_s * count * 1_000
+        assert [(f["label"], f["joined"], f["left"]) for f in told["filers"]] == [("f1", 1, 1), ("f2", 1, 0)]
+        assert not told["cut"]
+    assert eve.get("/api/cluster/prod/churn/?over=year").status_code == 400
+    ObservedEvent.objects.filter(cluster=prod).update(at_ns=time.time_ns() - 2 * 3_600 * 10**9)
+    assert eve.get("/api/cluster/prod/churn/").json()["filers"] == [], "what was before is not of the last hour"
+    assert eve.get("/api/cluster/prod/churn/?over=day").json()["filers"] != []
+
+
+def test_more_changes_than_are_looked_at_are_said(
+    prod: ObservedCluster, as_user: AsUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del prod
+    monkeypatch.setattr(churn, "CHANGES_MAX", 2)
+    told = as_user("eve").get("/api/cluster/prod/churn/").json()
+    assert told["cut"]
+    assert sum(step["joined"] + step["left"] for step in told["steps"]) == 2
+
+
+def test_alerts_are_on_the_page_in_the_list_and_among_the_figures(
+    prod: ObservedCluster, as_user: AsUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clusters, "STALE_S", 3_600)
+    eve = as_user("eve")
+    (alert,) = eve.get("/api/cluster/prod/").json()["alerts"]
+    assert (alert["kind"], alert["severity"], alert["label"]) == ("alone", "warn", "f2")
+    assert eve.get("/api/clusters/").json()["clusters"][0]["alerts"] == [alert]
+    figures = eve.get("/metrics").content.decode()
+    assert 'lockring_watched_alerts{cluster="prod",kind="alone"} 1.0' in figures
+    assert 'lockring_watched_alerts{cluster="prod",kind="away"} 0.0' in figures
+    book.detach(prod, "ada")
+    assert eve.get("/api/cluster/prod/").json()["alerts"] == []
+    assert 'cluster="prod"' not in eve.get("/metrics").content.decode()
 
 
 @pytest.mark.usefixtures("prod")
