@@ -23,15 +23,15 @@ export const ACTIONS_MAX = 20;
 /**
  * @typedef {{before: HashRing, after: HashRing, diff: import("./ringdiff.js").RingDiff,
  *   first: boolean}} RingChange `first`: there was no view before, so nothing moved
- * @typedef {{reset: boolean, ring: RingChange | null, view: boolean, nodes: boolean, locks: boolean,
+ * @typedef {{reset: boolean, ring: RingChange | null, view: boolean, nodes: boolean, heard: boolean, locks: boolean,
  *   actions: boolean, workload: boolean, master: boolean, invariants: boolean, events: import("./contract.js").LockEvent[], skipped: number,
- *   doubtful: boolean}} Change
+ *   doubtful: boolean}} Change `heard`: the nodes were told of, mostly as they were but for their ages
  */
 
 /** @returns {Change} */
 function nothing() {
   return {
-    reset: false, ring: null, view: false, nodes: false, locks: false, actions: false, workload: false,
+    reset: false, ring: null, view: false, nodes: false, heard: false, locks: false, actions: false, workload: false,
     master: false, invariants: false, events: [], skipped: 0, doubtful: false,
   };
 }
@@ -103,7 +103,7 @@ export class Cluster {
     change.events = this.#keepEvents(snapshot.events);
     this.lastEventId = snapshot.last_event_id;
     this.ready = true;
-    return Object.assign(change, { view: true, nodes: true, locks: true, actions: true, workload: true, master: true, invariants: true });
+    return Object.assign(change, { view: true, nodes: true, heard: true, locks: true, actions: true, workload: true, master: true, invariants: true });
   }
 
   /**
@@ -133,12 +133,15 @@ export class Cluster {
       change.doubtful = !wasSettled && (this.view?.settled ?? false);
     }
     this.#foldEvents(delta, change);
-    if (delta.nodes) this.nodes = delta.nodes;
+    if (delta.nodes) {
+      change.heard = true;
+      change.nodes = !sameButAges(this.nodes, delta.nodes);
+      this.nodes = delta.nodes;
+    }
     if (delta.workload) this.workload = delta.workload;
     if (delta.master !== undefined) this.master = delta.master;
     if (delta.invariants) this.invariants = delta.invariants;
     for (const action of delta.actions ?? []) this.noteAction(action);
-    change.nodes = delta.nodes !== undefined;
     change.workload = delta.workload !== undefined;
     change.master = delta.master !== undefined;
     change.invariants = delta.invariants !== undefined;
@@ -210,4 +213,22 @@ export class Cluster {
 /** @param {HashRing} a @param {HashRing} b @returns {boolean} */
 function sameRing(a, b) {
   return a.servers.join() === b.servers.join() && [...a.down].sort().join() === [...b.down].sort().join();
+}
+
+/**
+ * @param {import("./contract.js").NodeRow[]} before
+ * @param {import("./contract.js").NodeRow[]} after
+ * @returns {boolean} whether nothing differs but how long ago each was heard and looked at
+ */
+function sameButAges(before, after) {
+  const timeless = (/** @type {import("./contract.js").NodeRow} */ node) => JSON.stringify({ ...node, heartbeat_age_ms: 0, seen_age_ms: 0 });
+  return before.length === after.length && after.every((node, i) => {
+    const old = before[i];
+    return old !== undefined && isKnown(node) === isKnown(old) && timeless(node) === timeless(old);
+  });
+}
+
+/** @param {import("./contract.js").NodeRow} node @returns {boolean} whether it was heard and looked at, ever */
+function isKnown(node) {
+  return node.heartbeat_age_ms !== null && node.seen_age_ms !== null;
 }

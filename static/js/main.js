@@ -186,7 +186,7 @@ function receive(message) {
 /** @param {import("./cluster.js").Change | null} change */
 function show(change) {
   if (change === null) return;
-  if (change.nodes) nodes.told();
+  if (change.heard) nodes.told();
   if (change.master) header.masterTold();
   if (change.nodes || change.view) refreshColors();
   if (change.ring) showRing(change.ring);

@@ -48,9 +48,13 @@ export class NodesTable {
     return this.frozen ? 0 : Date.now() - this.toldMs;
   }
 
-  /** The server has told of the nodes just now. */
+  /** The server has told of the nodes just now; where nothing differs but their ages, the next tick shows these. */
   told() {
     this.toldMs = Date.now();
+    for (const node of this.parts.cluster.nodes) {
+      const line = this.lines.get(node.address);
+      if (line !== undefined) line.node = node;
+    }
   }
 
   /** @param {NodeRow} node @returns {import("./health.js").Health} what may be said of it now */

@@ -21,6 +21,8 @@ import { MarksTable } from "./timelinetable.js";
 const REREAD_EVERY_MS = 10_000;
 const REREAD_SOON_MS = 600;
 const TICK_MS = 1_000;
+/** Time moves what is drawn in steps of so many pixels. */
+const STEP_PX = 2;
 /** As the width of what is drawn: it is to be drawn anew. */
 const NOTHING = -1;
 const PLAY_TICK_MS = 100;
@@ -221,12 +223,12 @@ export class Travel {
     this.table.show();
   }
 
-  /** @returns {boolean} whether a mark is a pixel or more from where it should be: what moves less needs no drawing */
+  /** @returns {boolean} whether a mark is too far from where it should be: what moves less needs no drawing */
   #isOff() {
     const { fromMs, toMs, width } = this.drawn;
     const { line } = this;
     const pxMs = (line.toMs - line.fromMs) / (this.svg.clientWidth || 1);
-    return width !== this.svg.clientWidth || Math.max(Math.abs(line.fromMs - fromMs), Math.abs(line.toMs - toMs)) >= pxMs;
+    return width !== this.svg.clientWidth || Math.max(Math.abs(line.fromMs - fromMs), Math.abs(line.toMs - toMs)) >= STEP_PX * pxMs;
   }
 
   /** @param {number} nowMs */

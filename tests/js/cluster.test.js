@@ -121,6 +121,18 @@ test("events that were folded before are not folded again", () => {
   assert.equal(cluster.events.length, 2);
 });
 
+test("nodes that are told of as they were, but for their ages, were heard and have not changed", () => {
+  const cluster = started({ nodes: [node({ heartbeat_age_ms: 100, seen_age_ms: 10 })] });
+  const change = cluster.applyDelta(delta({ nodes: [node({ heartbeat_age_ms: 300, seen_age_ms: 20 })] }));
+  assert.deepEqual([change?.heard, change?.nodes], [true, false]);
+  assert.equal(cluster.nodes[0]?.heartbeat_age_ms, 300);
+  for (const other of [node({ heartbeat_age_ms: null }), node({ held_primary: 3 }), node({ state: "fenced" })]) {
+    assert.equal(cluster.applyDelta(delta({ nodes: [other] }))?.nodes, true);
+  }
+  assert.equal(cluster.applyDelta(delta({ nodes: [] }))?.nodes, true);
+  assert.deepEqual([cluster.applyDelta(delta({}))?.heard, cluster.applyDelta(delta({}))?.nodes], [false, false]);
+});
+
 test("a delta that is older than what is known changes nothing", () => {
   const cluster = started({ nodes: [node({ held_primary: 5 })] });
   assert.equal(cluster.applyDelta(delta({ last_event_id: "99", nodes: [node({ held_primary: 1 })] })), null);
