@@ -271,7 +271,9 @@ def is_seen(row: ObservedCluster) -> bool:
 
 
 def alerts_in(row: ObservedCluster) -> list[Alert]:
-    """Return what is wrong in a cluster now."""
+    """Return what is wrong in a cluster now; nothing is asked about one that was detached."""
+    if not row.attached:
+        return []
     newest = _newest(row)
     return churn.alerts_now(row, None if newest is None else newest.servers, _filers(row), seen=is_seen(row))
 
