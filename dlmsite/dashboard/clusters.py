@@ -9,7 +9,6 @@ Elsewhere: attaching and detaching (clusteractions), the rows (dlmsite.observing
 """
 
 import time
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -36,7 +35,7 @@ from dlmsite.dashboard.shapes import (
     told,
 )
 from dlmsite.observing import weedask
-from dlmsite.observing.alerts import Alert
+from dlmsite.observing.alerts import UNWATCHED, Alert
 from dlmsite.observing.models import ObservedCluster, ObservedEvent, ObservedFiler, ObservedRing
 from lockcore.core.ring import HashRing
 
@@ -156,7 +155,7 @@ def cluster(request: HttpRequest, name: str) -> HttpResponse:
             "cluster": cluster_of(row),
             "ring": None if newest is None else _ring(newest),
             "filers": [_filer(filer) for filer in filers],
-            "alerts": _alerts(row, labels),
+            "alerts": _told_alerts(row, newest, filers),
             "events": [_event(event, labels) for event in events],
             "versions": ObservedRing.objects.filter(cluster=row).count(),
         }
@@ -247,7 +246,7 @@ def cluster_of(row: ObservedCluster) -> Json:
     stale = not is_seen(row)
     trouble = row.trouble
     if row.attached and stale:
-        trouble = "nobody watches it now: `manage.py up` (or `master`) does"
+        trouble = UNWATCHED
     return {
         "name": row.name,
         "masters": row.masters,
@@ -271,11 +270,8 @@ def is_seen(row: ObservedCluster) -> bool:
 
 
 def alerts_in(row: ObservedCluster) -> list[Alert]:
-    """Return what is wrong in a cluster now; nothing is asked about one that was detached."""
-    if not row.attached:
-        return []
-    newest = _newest(row)
-    return churn.alerts_now(row, None if newest is None else newest.servers, _filers(row), seen=is_seen(row))
+    """Return what is wrong in a cluster now."""
+    return _alerts(row, _newest(row), _filers(row))
 
 
 def _seen_age_ns(row: ObservedCluster) -> int | None:
@@ -286,8 +282,13 @@ def _filers(row: ObservedCluster) -> list[ObservedFiler]:
     return list(ObservedFiler.objects.filter(cluster=row).order_by("-on_ring", "number")[:KNOWN_MAX])
 
 
-def _alerts(row: ObservedCluster, labels: Mapping[str, str]) -> list[Json]:
-    return [churn.alert_of(alert, labels) for alert in alerts_in(row)]
+def _alerts(row: ObservedCluster, newest: ObservedRing | None, filers: list[ObservedFiler]) -> list[Alert]:
+    return churn.alerts_now(row, None if newest is None else newest.servers, filers, seen=is_seen(row))
+
+
+def _told_alerts(row: ObservedCluster, newest: ObservedRing | None, filers: list[ObservedFiler]) -> list[Json]:
+    labels = {filer.address: f"f{filer.number}" for filer in filers}
+    return [churn.alert_of(alert, labels) for alert in _alerts(row, newest, filers)]
 
 
 def _listed(row: ObservedCluster) -> Json:
@@ -296,7 +297,7 @@ def _listed(row: ObservedCluster) -> Json:
         "cluster": cluster_of(row),
         "filers": len(newest.servers) if newest else 0,
         "version": picture.wide(newest.renewed) if newest else "",
-        "alerts": _alerts(row, _labels(row)),
+        "alerts": _told_alerts(row, newest, _filers(row)) if row.attached else [],
     }
 
 

@@ -136,6 +136,18 @@ def _of_journal(now_ns: int) -> Iterator[Metric]:
     yield GaugeMetricFamily("lockring_supervisor_present", "Whether somebody can start nodes.", float(present))
 
 
+def _of_watched() -> Iterator[Metric]:
+    """Yield what is wrong in clusters that are watched; they are few, and so are the kinds (X2)."""
+    told = GaugeMetricFamily(
+        "lockring_watched_alerts", "What is wrong in a watched cluster now, by kind.", labels=["cluster", "kind"]
+    )
+    for row in book.attached():
+        found = Tally(alert.kind for alert in clusters.alerts_in(row))
+        for kind in KINDS:
+            told.add_metric([row.name, kind], found[kind])
+    yield told
+
+
 def _of_check() -> Iterator[Metric]:
     row = Checking.objects.filter(pk=1).first()
     if row is None:
@@ -172,15 +184,3 @@ def _count(name: str, says: str, values: Iterable[tuple[str, int]]) -> Metric:
 
 
 _REGISTRY: Final = registry()
-
-
-def _of_watched() -> Iterator[Metric]:
-    """Yield what is wrong in clusters that are watched; they are few, and so are the kinds (X2)."""
-    told = GaugeMetricFamily(
-        "lockring_watched_alerts", "What is wrong in a watched cluster now, by kind.", labels=["cluster", "kind"]
-    )
-    for row in book.attached():
-        found = Tally(alert.kind for alert in clusters.alerts_in(row))
-        for kind in KINDS:
-            told.add_metric([row.name, kind], found[kind])
-    yield told

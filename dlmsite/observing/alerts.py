@@ -16,6 +16,7 @@ from dlmsite.observing.models import ObservedCluster, ObservedFiler
 BAD: Final = "bad"
 """Locks are refused, lost or given twice, or may be at any moment."""
 WARN: Final = "warn"
+UNWATCHED: Final = "nobody watches it now: `manage.py up` (or `master`) does"
 KINDS: Final = ("unwatched", "away", "empty", "gone", "canary", "fell", "alone", "churn")
 CHURN_MIN: Final = 10
 CHURN_S: Final = 600
@@ -58,7 +59,7 @@ def alerts_of(
     if not cluster.attached:
         return []
     if not seen:
-        return [Alert("unwatched", BAD, "nobody watches it now: `manage.py up` (or `master`) does")]
+        return [Alert("unwatched", BAD, UNWATCHED)]
     found = [*_of_the_ring(cluster, servers, changes), *(alert for filer in filers for alert in _of(filer))]
     return sorted(found, key=lambda alert: (alert.severity != BAD, KINDS.index(alert.kind)))
 

@@ -160,24 +160,29 @@ class Workload:
     async def run(self) -> None:
         """Run for the plan's time, or until it is cancelled."""
         loop = asyncio.get_running_loop()
-        began = loop.time()
         clients = [loop.create_task(self._run_client(i)) for i in range(self.plan.clients)]
         clients += [loop.create_task(self._run_session(i)) for i in range(self.plan.sessions)]
         try:
-            await asyncio.wait(clients, timeout=self.plan.seconds, return_when=asyncio.FIRST_EXCEPTION)
-            self.tally.seconds = loop.time() - began
+            await self._until_over(clients)
             # Whoever is asking just now is answered first: a lock that nobody knows of lasts as long as its lease.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LAST_ANSWERS_S):
                     await self.off()
         finally:
-            self.tally.seconds = self.tally.seconds or loop.time() - began
             for task in clients:
                 task.cancel()
             results = await asyncio.gather(*clients, return_exceptions=True)
         for error in results:
             if isinstance(error, Exception):
                 raise error
+
+    async def _until_over(self, clients: list[asyncio.Task[None]]) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            await asyncio.wait(clients, timeout=self.plan.seconds, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            self.tally.seconds = loop.time() - began
 
     # --- one client -----------------------------------------------------------------
 

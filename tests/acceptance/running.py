@@ -19,13 +19,15 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from playwright.sync_api import expect
+
 from dlmsite.operations.report import look
 from lockcore.testing.ports import claim_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page, StorageState
 
 ROOT = Path(__file__).resolve().parents[2]
 LOG_IN = re.compile("log in", re.IGNORECASE)
@@ -178,3 +180,14 @@ def enter(page: Page, link: str) -> None:
     """Use a login link, as people do."""
     page.goto(link)
     page.get_by_role("button", name=LOG_IN).click()
+
+
+def known_to(browser: Browser, running: Running) -> StorageState:
+    """Log in once, as the first operator; each page may then come with that session."""
+    context = browser.new_context()
+    page = context.new_page()
+    enter(page, running.login_link())
+    expect(page.locator("tr[data-node]")).to_have_count(running.nodes, timeout=PATIENCE_S * 1_000)
+    state = context.storage_state()
+    context.close()
+    return state

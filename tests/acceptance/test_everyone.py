@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.acceptance.running import ROOT, Running, enter, settled, wait_for
+from tests.acceptance.running import ROOT, Running, known_to, settled, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,15 +63,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def known(running: Running, browser: Browser) -> StorageState:
-    """Log in once; each page then comes with that session."""
-    context = browser.new_context()
-    page = context.new_page()
-    enter(page, running.login_link())
-    expect(page.locator("tr[data-node]")).to_have_count(3, timeout=SOON_MS)
     wait_for(lambda: running.events("granted"), "a first grant")
-    state = context.storage_state()
-    context.close()
-    return state
+    return known_to(browser, running)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.acceptance.running import Running, enter, settled, wait_for
+from tests.acceptance.running import Running, known_to, settled, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,14 +36,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def known(running: Running, browser: Browser) -> StorageState:
-    """Log in once, as the first operator."""
-    context = browser.new_context()
-    page = context.new_page()
-    enter(page, running.login_link())
-    expect(page.locator("tr[data-node]")).to_have_count(3, timeout=SOON_MS)
-    state = context.storage_state()
-    context.close()
-    return state
+    return known_to(browser, running)
 
 
 @pytest.fixture
