@@ -10,6 +10,8 @@ Pure, from the histories of clients alone, beside where state may have died.
   S5  An operation is carried out once: all its grants are one, and none
       follows an unlock of it that was acknowledged.
   S6  A session that has ended, or was said to be over, gets nothing any more.
+      An end has happened when it is answered: until then some nodes know of
+      it and others do not, and what one of them says proves nothing of the rest.
   S7  A session that its client may believe in is not over.
 
 Elsewhere: byte ranges (rangehistory), what is left at the end (sessionrest),
@@ -283,7 +285,8 @@ def after_the_end(history: SessionHistory) -> list[Violation]:
     found = []
     for deal in history.deals:
         life = deal.life
-        over_ns = min(life.end_told_ns, life.lost_ns)
+        ending = life.end_asked_ns <= life.lost_ns
+        over_ns = life.end_told_ns if ending else min(life.end_told_ns, life.lost_ns)
         for a in deal.attempts:
             if a.result is None or isinstance(a.result, Refused | RangeDenied) or a.sent_ns <= over_ns:
                 continue

@@ -243,6 +243,21 @@ def test_a_session_that_is_over_gets_nothing() -> None:
     assert past.rules() == ["S6"]
 
 
+def test_a_session_that_is_said_to_be_over_gets_nothing_unless_its_end_is_still_under_way() -> None:
+    """Found by simulation (seed 6019039): an end reaches one node before the other, and is answered after both."""
+    past = Past()
+    ada = past.life("ada", until_ms=40)
+    past.lock(ada, 61, 5)
+    ada.lost_ns = 50 * MS
+    assert past.rules() == ["S6"]
+    ada.end_asked_ns = 51 * MS  # what was said before cannot come of it
+    assert past.rules() == ["S6"]
+    ada.end_asked_ns = 45 * MS
+    assert past.rules() == []
+    ada.end_told_ns = 60 * MS
+    assert past.rules() == ["S6"]
+
+
 def test_a_denial_is_no_success_for_a_session_that_is_over() -> None:
     past = Past()
     ada = past.life("ada")
