@@ -129,6 +129,16 @@ class Running:
 
         return dict(wait_for(settled, f"{wanted} nodes in a settled view"))
 
+    def busiest(self) -> str:
+        """Return the node that is primary of the most locks: which one, the ports of this run decide."""
+
+        def found() -> str | None:
+            nodes = self.status().get("nodes", [])
+            most = max(nodes, key=lambda node: int(node["held_primary"]), default=None)
+            return str(most["label"]) if most and most["held_primary"] else None
+
+        return str(wait_for(found, "a node that is primary of a lock"))
+
     def pids(self) -> list[int]:
         """Return every process that has this data folder in its command line."""
         found = []

@@ -97,23 +97,25 @@ def open_one(page: Page, running: Running) -> None:
 def go_from_action_to_moves(page: Page, running: Running) -> None:
     """Action -> view -> locks moved, and back."""
     rows, detail = page.locator(ROWS), page.locator("#detail")
+    victim = running.busiest()
     page.evaluate(
-        """() => fetch('/api/nodes/n2/kill/', {method: 'POST',
-        headers: {'X-CSRFToken': document.querySelector('meta[name=csrf-token]').content}})"""
+        """victim => fetch(`/api/nodes/${victim}/kill/`, {method: 'POST',
+        headers: {'X-CSRFToken': document.querySelector('meta[name=csrf-token]').content}})""",
+        victim,
     )
     running.wait_settled(2)
     wait_for(lambda: running.events("promoted"), "rows of what was promoted")  # else there is nothing to link to yet
     page.goto(f"{running.url}audit/?operator=operator")
     expect(rows).to_have_count(2, timeout=SOON_MS)
-    expect(rows.first).to_contain_text("kill n2 done")
+    expect(rows.first).to_contain_text(f"kill {victim} done")
     rows.first.get_by_role("button").click()
-    expect(detail).to_contain_text("n2 is down", timeout=SOON_MS)
+    expect(detail).to_contain_text(f"{victim} is down", timeout=SOON_MS)
     moves = detail.locator("a", has_text="move").first
     count = int(re.findall(r"\d+", moves.inner_text())[0])
     moves.click()
     expect(rows).to_have_count(count, timeout=SOON_MS)
     rows.first.get_by_role("button").click()
-    expect(detail).to_contain_text("kill n2", timeout=SOON_MS)
+    expect(detail).to_contain_text(f"kill {victim}", timeout=SOON_MS)
 
 
 def export(page: Page, running: Running) -> None:
