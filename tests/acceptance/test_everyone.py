@@ -6,7 +6,6 @@ Elsewhere: what the pages do (the tests beside), that no other module listens to
 from __future__ import annotations
 
 import time
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -32,8 +31,8 @@ SHIFT_MAX = 0.1
 UPDATE_SHIFT_MAX = 0.01
 """What updates may move in all while they come, the lists that move by design apart."""
 UPDATES = 30
-SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-SIZES = ((1440, 900), (360, 740))
+LOOKS: tuple[tuple[Literal["light", "dark"], int, int], ...] = (("light", 1440, 900), ("dark", 360, 740))
+"""Colours and layouts are made apart, so each is looked at once: of all that is tested here, axe takes longest."""
 NOBODY = "127.0.0.1:1"
 """The master of a cluster that is watched, and never heard of."""
 
@@ -97,12 +96,12 @@ def open_all(page: Page) -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_nothing_serious(visit: Callable[..., Page], name: str) -> None:
-    """Light and dark, on a desk and on a phone; where it is also tried that nothing is wider than the phone."""
+    """Light on a desk and dark on a phone; where it is also tried that nothing is wider than the phone."""
     found = []
     page = visit(name, reduced_motion="reduce")
     open_all(page)
     page.evaluate(AXE.read_text(encoding="utf-8"))
-    for scheme, (width, height) in product(SCHEMES, SIZES):
+    for scheme, width, height in LOOKS:
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         page.set_viewport_size({"width": width, "height": height})
         found += [
@@ -113,6 +112,19 @@ def test_axe_finds_nothing_serious(visit: Callable[..., Page], name: str) -> Non
         wide, room = page.evaluate("[document.scrollingElement.scrollWidth, document.scrollingElement.clientWidth]")
         assert wide <= room, f"{name} is {wide} px wide in {room} px"
     assert found == []
+
+
+def test_what_is_old_can_be_read_as_well(visit: Callable[..., Page]) -> None:
+    """A lock whose primary does not answer is shown as it was: that is read with more care, not less."""
+    page = visit("lock", reduced_motion="reduce")
+    expect(page.locator("#now")).to_be_visible(timeout=SOON_MS)
+    page.route("**/api/**", lambda route: route.abort())
+    expect(page.locator("#now.is-old")).to_be_visible(timeout=SOON_MS)
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    for scheme, width, height in LOOKS:
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        page.set_viewport_size({"width": width, "height": height})
+        assert [rule["id"] for rule in page.evaluate(RULES) if rule["impact"] in BAD] == []
 
 
 @pytest.mark.parametrize("name", PAGES)
