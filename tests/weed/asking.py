@@ -52,10 +52,12 @@ def keys_of(
     raise AssertionError(f"only {len(keys)} keys")
 
 
-def acquire(weed: WeedCluster, at: WeedProcess, key: str, token: str = "", owner: str = "ada") -> Granted | Refused:
+def acquire(  # noqa: PLR0913, PLR0917 - what a request is made of
+    weed: WeedCluster, at: WeedProcess, key: str, token: str = "", owner: str = "ada", timeout_s: float = 10
+) -> Granted | Refused:
     """Acquire or renew at one member."""
     asked = Lock(key, TTL_MS, owner, token)
-    return decode_lock_answer(weed.call(at.target, "DistributedLock", encode_lock(asked), 10), asked)
+    return decode_lock_answer(weed.call(at.target, "DistributedLock", encode_lock(asked), timeout_s), asked)
 
 
 def must_acquire(weed: WeedCluster, at: WeedProcess, key: str) -> Granted:

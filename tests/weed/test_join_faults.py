@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 import grpc
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 
 LOCKS: Final = 100
+BUSY: Final = 20
+RENEWAL_S: Final = 5.0
 
 
 def test_100_of_100_locks_replicated_from_a_killed_filer_are_renewable_at_the_node(
@@ -59,6 +63,62 @@ def test_100_of_100_locks_of_a_leaving_node_are_renewable_at_the_filers(
         kept = renewable(weed, weed.filers, held)
         record_property("locks of a leaving Lockring node, renewable at the real filers", f"{kept} of {LOCKS}")
         assert kept == LOCKS
+
+
+def test_locks_that_are_renewed_all_the_time_outlive_the_nodes_goodbye() -> None:
+    """Each renewal shows the token of the one before: a single answer from a member that does not have it ends it."""
+    with WeedCluster(filers=2) as weed:
+        node = weed.add_member()
+        ring = weed.wait_ring(everybody(weed))
+        held = {key: must_acquire(weed, node, key) for key in keys_of(ring, node, "busy", BUSY)}
+        generations = {key: got.generation for key, got in held.items()}
+        gone = threading.Event()
+        with ThreadPoolExecutor(1) as beside:
+            rounds = beside.submit(renew_until, gone, weed, node, held)
+            try:
+                node.send(signal.SIGTERM)
+                assert node.wait_end(PATIENCE_S) == 0
+                weed.wait_ring(weed.filers)
+            finally:
+                gone.set()
+            assert rounds.result() > 1
+        assert {key: got.generation for key, got in held.items()} == generations
+        assert renewable(weed, weed.filers, held) == BUSY
+
+
+def renew_until(gone: threading.Event, weed: WeedCluster, node: WeedProcess, held: dict[str, Granted]) -> int:
+    """Renew everything at the node until it does not answer, then at a filer; return the rounds."""
+    lives, rounds = node, 0
+    while not gone.is_set():
+        rounds += 1
+        for key, got in held.items():
+            try:
+                answer = acquire(weed, lives, key, got.token, timeout_s=RENEWAL_S)
+            except grpc.RpcError:
+                lives = weed.filers[0]
+                continue
+            assert isinstance(answer, Granted), answer
+            held[key] = answer
+    return rounds
+
+
+def test_a_backup_that_hangs_costs_no_lock_and_has_them_all_when_it_goes_on() -> None:
+    """A stopped filer stays on the ring for long: grants go on without it, and it is told of them later."""
+    with WeedCluster(filers=2, verbosity=4) as weed:
+        node = weed.add_member()
+        ring = weed.wait_ring(everybody(weed))
+        backup = weed.filers[0]
+        keys = keys_of(ring, node, "hung", BUSY, backup=backup)
+        backup.stop()
+        held = {key: must_acquire(weed, node, key) for key in keys}
+        held |= {key: renewed_at(weed, node, key, got.token) for key, got in held.items()}
+        backup.resume()
+        told = [f"inserted backup lock {key} owner=ada generation={got.generation} seq=2" for key, got in held.items()]
+        eventually(backup.log_text, lambda log: all(line in log for line in told))
+        node.kill()
+        weed.wait_ring(weed.filers)
+        assert renewable(weed, weed.filers, held) == BUSY
+        assert node.log_text().count("did not reach another member") == 1
 
 
 def test_a_killed_node_loses_no_lock_either(record_property: Callable[[str, object], None]) -> None:
