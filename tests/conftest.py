@@ -27,7 +27,26 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 BROWSER_FIXTURES = {"playwright", "browser", "context", "page"}
 SLOW_FOLDERS = {"acceptance", "simulation"}
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM_FEATURES_OFF = (
+    # The address bar is a page of its own in each window, and nobody looks at it: half a second of a processor.
+    "WebUIOmniboxPopup",
+    "WebUIOmniboxAimPopup",
+    # Only the last such list counts: what Playwright turns off itself.
+    "AimEnabled",
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsFirstBalancedModeAutoEnable",
+    "HttpsUpgrades",
+    "LensOverlay",
+    "MediaRouter",
+    "NetworkTimeServiceQuerying",
+    "OptimizationHints",
+    "PaintHolding",
+    "PreconnectToSearch",
+    "ThirdPartyStoragePartitioning",
+)
 CHROMIUM_ARGUMENTS = (
+    f"--disable-features={','.join(CHROMIUM_FEATURES_OFF)}",
     "--no-sandbox",  # CI runs as root, where Chromium's sandbox cannot start
     "--disable-gpu",
     "--disable-quic",

@@ -48,7 +48,7 @@ def wait_for(condition: Callable[[], Any], what: str, patience_s: float = PATIEN
         if time.monotonic() > deadline:
             msg = f"waited {patience_s:.0f} s in vain for: {what}"
             raise AssertionError(msg)
-        PACE.wait(0.05)  # the pace of asking, not a guess at how long it takes
+        PACE.wait(0.15)  # the pace of asking, not a guess at how long it takes
     return found
 
 
@@ -192,11 +192,11 @@ def enter(page: Page, link: str) -> None:
     page.get_by_role("button", name=LOG_IN).click()
 
 
-def known_to(browser: Browser, running: Running) -> StorageState:
-    """Log in once, as the first operator; each page may then come with that session."""
+def known_to(browser: Browser, running: Running, link: str = "") -> StorageState:
+    """Log in once, by a link or as the first operator; each page may then come with that session."""
     context = browser.new_context()
     page = context.new_page()
-    enter(page, running.login_link())
+    enter(page, link or running.login_link())
     expect(page.locator("tr[data-node]")).to_have_count(running.nodes, timeout=PATIENCE_S * 1_000)
     state = context.storage_state()
     context.close()

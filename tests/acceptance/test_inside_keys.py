@@ -14,10 +14,12 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from lockcore import aio
-from tests.acceptance.running import Running, enter, settled, wait_for
+from tests.acceptance.running import Running, enter, known_to, settled, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
+
+    from playwright.sync_api import Browser, StorageState
 
     from lockcore.client.client import LockClient
     from lockcore.client.session import Session
@@ -84,12 +86,18 @@ def hands(running: Running) -> Iterator[Hands]:
         made.close()
 
 
+@pytest.fixture(scope="module")
+def viewer(browser: Browser, running: Running) -> StorageState:
+    return known_to(browser, running, running.invite("eve", "viewer"))
+
+
 @pytest.fixture
-def seen(page: Page, running: Running) -> Iterator[Page]:
-    """The page, after a login."""
+def seen(page: Page, running: Running, viewer: StorageState) -> Iterator[Page]:
+    """The page, as a viewer has it."""
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    enter(page, running.invite("eve", "viewer"))
+    page.context.add_cookies(viewer["cookies"])  # type: ignore[arg-type]  # what it gives is what it takes
+    page.goto(running.url)
     expect(page.locator("tr[data-node]")).to_have_count(3, timeout=SOON_MS)
     yield page
     assert errors == []
