@@ -170,7 +170,8 @@ def _pairs(deeds: Iterable[Deed]) -> list[Violation]:
     """I12: what a client is told of has been accepted, as it is or newer, by a second node in the same view.
 
     Of an unlock that a handover caught, the old primary hears from the new
-    one, maybe a view later than the pair accepted it.
+    one, maybe a view later than the pair accepted it; whether its client was
+    told of the lock before makes no difference.
     """
     found = []
     taken: dict[str, list[Deed]] = {}
@@ -181,7 +182,7 @@ def _pairs(deeds: Iterable[Deed]) -> list[Violation]:
             taken.setdefault(deed.key, []).append(deed)
         elif deed.what is Act.ALONE:
             alone = deed
-        elif deed.what is Act.RELEASED:
+        elif deed.what in (Act.RELEASED, Act.TOOK_BACK):
             released[_state(deed)] = deed.view
         elif deed.what in (Act.ACKNOWLEDGED, Act.FREED):
             if alone is not None and alone.order == deed.order and alone.key == deed.key:

@@ -169,6 +169,15 @@ def test_what_is_told_with_a_second_node_or_without_any_passes() -> None:
     assert rules(History(deeds=[deed(0, "a", Act.ALONE, 2), *told])) == []
 
 
+@pytest.mark.parametrize("did", [Act.RELEASED, Act.TOOK_BACK])
+def test_an_unlock_that_a_handover_caught_may_be_told_of_a_view_later(did: Act) -> None:
+    """Near misses of I12: whether the lock was ever told of makes no difference (seed 7000955 with sessions)."""
+    told = [deed(1, "a", did, 2, view=7), deed(3, "a", Act.FREED, 2, view=8)]
+    for view, broken in ((6, ["I12"]), (7, []), (8, [])):
+        taken = deed(0 if view == 6 else 2, "z", Act.ACCEPTED, 2, view=view)
+        assert rules(History(deeds=sorted([taken, *told], key=lambda each: each.at_ns))) == broken
+
+
 # --- the register -------------------------------------------------------------------------
 
 
