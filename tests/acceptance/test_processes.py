@@ -12,6 +12,9 @@ import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +23,14 @@ import pytest
 import lockcore
 from lockcore.core.messages import Granted
 from tests.acceptance.running import ROOT, Running, free_port, settled, wait_for
+from tests.acceptance.visitor import Visitor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.acceptance
+
+ASKED_TO_THE_LAST = ["/api/key/?key=a", "/api/find/?key=a", "/api/sessions/", "/api/lock/?key=a", "/api/snapshot/"]
 
 
 @pytest.fixture
@@ -202,6 +208,31 @@ def test_after_ctrl_c_nothing_is_left_and_a_restart_grants_soon(running: Running
 def _nobody_listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_who_asks_to_the_last_does_not_keep_the_site_from_ending(running: Running) -> None:
+    """A request in a thread waits for the loop; if that ended first, it would wait for ever, and Python for it."""
+    visitor = Visitor(running.port)
+    visitor.log_in(running.login_link())
+    over = threading.Event()
+
+    def ask_on_and_on(path: str) -> int:
+        asked = 0
+        while not over.is_set():
+            with suppress(OSError, HTTPException):  # it has ended
+                asked += visitor.ask("GET", path).status == 200
+        return asked
+
+    with ThreadPoolExecutor(len(ASKED_TO_THE_LAST)) as beside:
+        answered = [beside.submit(ask_on_and_on, path) for path in ASKED_TO_THE_LAST]
+        try:
+            wait_for(lambda: len(visitor.heard) > 50, "answers")
+            running.stop()
+        finally:
+            over.set()
+        assert all(one.result() for one in answered)
+    assert running.process.returncode == 0
+    assert "Traceback" not in running.logged()
 
 
 def test_a_frozen_node_does_not_keep_the_site_from_ending(running: Running) -> None:

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from argparse import ArgumentParser
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ from django.db import DatabaseError
 from dlmsite import claimfile
 from dlmsite.access.links import issue_link
 from dlmsite.access.roles import Role, ensure_roles
+from dlmsite.closing import Door, threads_left
 from dlmsite.environment import make_data_folder
 from dlmsite.observing import book
 from dlmsite.observing.naming import FORM, NamingProblem, Wanted, read_observe
@@ -39,6 +41,9 @@ OBSERVE = "--observe"
 MESSAGE_BYTES_MAX = 2 * 1024 * 1024
 """Of one WebSocket message in either direction: Daphne has one knob. Ours are bounded by dlmsite.dashboard.stream."""
 EXIT_FAILED = 1
+REQUESTS_S = 3.0
+"""For requests that are under way when all else has ended."""
+THREADS_S = 2.0
 WHAT_TO_DO = "Free some space, mend its permissions, or choose another with --data FOLDER."
 
 
@@ -126,9 +131,10 @@ class Command(BaseCommand):
             async def handle_reply(self, protocol: Any, message: Any) -> None:
                 await send_paced(super().handle_reply, protocol, message, self.paces)
 
-        run = _Run(self, asked, link, reactor)
+        door = Door(application)
+        run = _Run(self, asked, link, reactor, door)
         server = PacedServer(
-            application,
+            door,
             endpoints=[f"fd:fileno={page.detach()}"],  # Twisted copies the descriptor and closes it
             signal_handlers=False,
             verbosity=0,
@@ -139,8 +145,21 @@ class Command(BaseCommand):
         )
         run.begin_soon(server)
         server.run()
+        if left := threads_left(THREADS_S):
+            log.warning("requests that did not end in time are given up: %s", ", ".join(left))
+            self._end_at_once(run.failure)
         if run.failure:
             raise CommandError(run.failure, returncode=EXIT_FAILED)
+
+    def _end_at_once(self, failure: str) -> None:
+        """End without the threads for which Python would wait: nothing is left for them to do."""
+        if failure:
+            self.stderr.write(f"CommandError: {failure}")
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        os._exit(EXIT_FAILED if failure else 0)
 
     def say(self, text: str) -> None:
         """Tell the person at the terminal, who may have closed it."""
@@ -152,8 +171,9 @@ class Command(BaseCommand):
 class _Run:
     """One life of the site inside the reactor."""
 
-    def __init__(self, command: Command, asked: ClusterSettings, link: str, reactor: Any) -> None:
+    def __init__(self, command: Command, asked: ClusterSettings, link: str, reactor: Any, door: Door) -> None:
         self._command = command
+        self._door = door
         self._asked = asked
         self._link = link
         self._reactor = reactor
@@ -199,6 +219,7 @@ class _Run:
         finally:
             if self._cluster is not None:
                 await self._cluster.stop()
+            await self._door.close(REQUESTS_S)
             self._reactor.stop()
 
     def _greet(self, problems: list[str]) -> None:
