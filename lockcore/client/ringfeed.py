@@ -11,6 +11,9 @@ Invariants
       whoever came before under the same one.
   F2  What is told comes in the order in which one master told it; after a
       change of master its first message is that master's newest.
+  F3  A master that hangs is left when it does not answer a ping: its connection
+      would stand for as long as the kernel takes bytes. Not by a member, which
+      would leave the ring with it.
 Elsewhere: the messages (lockcore.wire.seaweed_client), a client's use of them
 (filerpool).
 """
@@ -30,7 +33,7 @@ import grpc.aio
 from lockcore.client.route import target_of
 from lockcore.client.weedwords import CHANNEL_OPTIONS, describe, meaning_of
 from lockcore.wire.errors import CodecError
-from lockcore.wire.methods import KEEP_CONNECTED
+from lockcore.wire.methods import KEEP_CONNECTED, MASTER_PING
 from lockcore.wire.seaweed_client import decode_master_told, encode_keep_connected
 
 if TYPE_CHECKING:
@@ -40,6 +43,9 @@ if TYPE_CHECKING:
 
 FIRST_S: Final = 2.0
 """A master that leads says so within milliseconds."""
+PING_EVERY_S: Final = 5.0
+PING_S: Final = 5.0
+"""A busy machine is no reason to look for another master."""
 PAUSE_MS_FIRST: Final = 50
 PAUSE_MS_MAX: Final = 2_000
 REDIRECTS_AT_ONCE: Final = 3
@@ -95,16 +101,21 @@ class RingFeed:
         try:
             async with grpc.aio.insecure_channel(master, options=CHANNEL_OPTIONS) as channel:
                 opener: Any = channel.stream_stream  # its stubs want serializers and an iterator that it does not need
-                why = await self._hear(master, opener(KEEP_CONNECTED)())
+                loop = asyncio.get_running_loop()
+                testing = loop.create_future() if self._member else asyncio.ensure_future(_hangs(channel))
+                try:
+                    why = await self._hear(master, opener(KEEP_CONNECTED)(), testing)
+                finally:
+                    testing.cancel()
         except TimeoutError:
-            why = f"no answer within {FIRST_S:g} s: it hangs, or is stopped"
+            why = f"no answer within {PING_S if self._heard else FIRST_S:g} s: it hangs, or is stopped"
         except (grpc.RpcError, grpc.aio.UsageError, asyncio.InvalidStateError, CodecError) as error:
             why = describe(error)
         if self._leader is None:
             self._on_away(master, why)
         return self._heard
 
-    async def _hear(self, master: str, stream: Any) -> str:
+    async def _hear(self, master: str, stream: Any, testing: asyncio.Future[None]) -> str:
         try:
             async with asyncio.timeout(FIRST_S):
                 await stream.write(self._introduction())
@@ -116,7 +127,7 @@ class RingFeed:
                 self._leader = leader if leader != master and told.ring is None else None
                 self._heard = True
                 self._on_told(master, told)
-                data = await stream.read()
+                data = await _next(stream, testing)
             code = await stream.code()
             return (
                 "it ended the conversation" if code is grpc.StatusCode.OK else meaning_of(code, await stream.details())
@@ -128,6 +139,35 @@ class RingFeed:
         if self._member:
             return encode_keep_connected(MEMBER, self._member, self._group)
         return encode_keep_connected(OBSERVER, _name(), self._group)
+
+
+async def _next(stream: Any, testing: asyncio.Future[None]) -> object:
+    """Return what is told next.
+
+    Raises:
+        TimeoutError: nothing is, and whoever should tell it hangs.
+    """
+    reading = asyncio.ensure_future(stream.read())
+    try:
+        await asyncio.wait({reading, testing}, return_when=asyncio.FIRST_COMPLETED)
+        if not reading.done():
+            raise TimeoutError
+        return reading.result()
+    finally:
+        reading.cancel()
+
+
+async def _hangs(channel: grpc.aio.Channel) -> None:
+    """Return when a ping is not answered (F3); that a master does not know what a ping is is an answer."""
+    opener: Any = channel.unary_unary
+    ping = opener(MASTER_PING)
+    while True:
+        await asyncio.sleep(PING_EVERY_S)
+        try:
+            await ping(b"", timeout=PING_S)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                return
 
 
 def _name() -> str:

@@ -70,3 +70,17 @@ async def test_another_master_is_followed_when_the_leader_dies() -> None:
             await until(lambda: pages.state.leader not in ("", leader.address), "another one leads")
             await until(lambda: pages.state.state == "following" and not pages.state.trouble, "and is followed")
             assert "away" in pages.kinds()
+
+
+async def test_another_master_is_followed_when_the_leader_hangs() -> None:
+    """Its connection stands for as long as its kernel takes bytes: only a question tells."""
+    with WeedCluster(filers=1, masters=3) as weed:
+        leader = weed.leader()
+        assert leader is not None
+        async with watching(",".join(master.address for master in weed.masters)) as pages:
+            await until(lambda: pages.state.leader == leader.address and len(pages.servers()) == 1, "it follows")
+            leader.stop()
+            await until(lambda: "away" in pages.kinds(), "it is left")
+            (away,) = [fact for fact in pages.facts if fact.kind == "away"][:1]
+            assert "it hangs, or is stopped" in str(away)
+            await until(lambda: pages.state.leader not in ("", leader.address), "another one leads")
