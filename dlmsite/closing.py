@@ -6,14 +6,21 @@ waits for its threads: Ctrl-C would never come to its end.
 Invariants
   D1  The loop ends when no HTTP request is inside, or when those that are had their time.
   D2  Who comes later is refused in words, not cut off.
+  D3  The process ends, whatever its threads wait for.
 Elsewhere: who closes it (`manage.py up`), WebSockets, which end with the loop (daphne).
 """
 
 import asyncio
+import logging
+import os
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[dict[str, Any], Any, Send], Awaitable[None]]
@@ -52,13 +59,20 @@ class Door:
         return not self._inside
 
 
-def threads_left(timeout_s: float) -> list[str]:
-    """Return the names of the threads for which Python would wait, and that do not end in time."""
-    deadline = time.monotonic() + timeout_s
-    others = [t for t in threading.enumerate() if t is not threading.current_thread() and not t.daemon]
-    for thread in others:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    return [thread.name for thread in others if thread.is_alive()]
+def end_anyway(timeout_s: float, code: int) -> None:
+    """End the process, should threads keep it for so long after all else has ended (D3); `code`: its exit code."""
+    threading.Thread(target=_watch, args=(timeout_s, code), name="end", daemon=True).start()
+
+
+def _watch(timeout_s: float, code: int) -> None:
+    time.sleep(timeout_s)  # who ends as it should ends this thread as well
+    left = [t.name for t in threading.enumerate() if not t.daemon and t is not threading.main_thread()]
+    log.warning("requests that did not end in time are given up: %s", ", ".join(left))
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 async def _refuse(send: Send) -> None:

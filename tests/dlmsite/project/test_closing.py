@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import threading
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dlmsite.closing import Door, threads_left
+from dlmsite.closing import Door
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class Site:
@@ -80,21 +84,18 @@ async def test_who_comes_later_is_told_so_and_a_websocket_is_not_counted() -> No
     watching.cancel()
 
 
-def test_a_thread_that_waits_for_ever_is_named_and_others_end() -> None:
-    over = threading.Event()
-    threads = [
-        threading.Thread(target=over.wait, name="waits for ever"),
-        threading.Thread(target=over.wait, args=(0.01,), name="ends soon"),
-        threading.Thread(target=over.wait, name="nobody waits for it", daemon=True),
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        left = threads_left(0.3)
-    finally:
-        over.set()
-    assert "waits for ever" in left
-    assert "ends soon" not in left
-    assert "nobody waits for it" not in left
-    for thread in threads:
-        thread.join()
+@pytest.mark.parametrize(("waits", "code"), [("over.wait", 3), ("int", 7)])
+def test_threads_that_wait_for_ever_are_left_behind_and_others_ended_by_python(waits: str, code: int) -> None:
+    """D3: in a process of its own, which says 7 when it ends by itself, and 3 when it is ended."""
+    program = f"""
+import sys, threading
+from concurrent.futures import ThreadPoolExecutor
+from dlmsite.closing import end_anyway
+over = threading.Event()
+ThreadPoolExecutor(1).submit({waits})
+end_anyway({0.5 if code == 3 else 600}, 3)
+sys.exit(7)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False, capture_output=True, timeout=60)
+    assert done.returncode == code, done.stderr
+    assert (b"given up: ThreadPoolExecutor-0_0" in done.stderr) == (code == 3)

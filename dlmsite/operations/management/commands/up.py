@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 from argparse import ArgumentParser
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +23,7 @@ from django.db import DatabaseError
 from dlmsite import claimfile
 from dlmsite.access.links import issue_link
 from dlmsite.access.roles import Role, ensure_roles
-from dlmsite.closing import Door, threads_left
+from dlmsite.closing import Door, end_anyway
 from dlmsite.environment import make_data_folder
 from dlmsite.observing import book
 from dlmsite.observing.naming import FORM, NamingProblem, Wanted, read_observe
@@ -145,21 +144,9 @@ class Command(BaseCommand):
         )
         run.begin_soon(server)
         server.run()
-        if left := threads_left(THREADS_S):
-            log.warning("requests that did not end in time are given up: %s", ", ".join(left))
-            self._end_at_once(run.failure)
+        end_anyway(THREADS_S, EXIT_FAILED if run.failure else 0)
         if run.failure:
             raise CommandError(run.failure, returncode=EXIT_FAILED)
-
-    def _end_at_once(self, failure: str) -> None:
-        """End without the threads for which Python would wait: nothing is left for them to do."""
-        if failure:
-            self.stderr.write(f"CommandError: {failure}")
-        logging.shutdown()
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError):
-                stream.flush()
-        os._exit(EXIT_FAILED if failure else 0)
 
     def say(self, text: str) -> None:
         """Tell the person at the terminal, who may have closed it."""
