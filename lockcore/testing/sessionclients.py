@@ -263,7 +263,7 @@ class Program(Asking):
         """Ask again for what the old session waited for: its place may have moved here."""
         message = Lock(place.key, 5_000, self.name, "", life.proof, place.op_id, 500)
         deal = self.deal(life, place.op_id, Asked.LOCK, place.key, message)
-        deal.wait_ms, deal.moved = 500, True
+        deal.wait_ms, deal.place = 500, place
         yield from self._acquire(deal)
 
     def _unlock(self, deal: Deal) -> Work:

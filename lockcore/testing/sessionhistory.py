@@ -9,9 +9,10 @@ Pure, from the histories of clients alone, beside where state may have died.
       does not.
   S5  An operation is carried out once: all its grants are one, and none
       follows an unlock of it that was acknowledged.
-  S6  A session that has ended, or was said to be over, gets nothing any more.
-      An end has happened when it is answered: until then some nodes know of
-      it and others do not, and what one of them says proves nothing of the rest.
+  S6  A session that has ended gets nothing any more: its end is answered when
+      all nodes know of it. One that was merely said to be over gets nothing
+      when two of its leases have passed: what one node knows by its own clock,
+      or of an end under way, others learn from it or from theirs.
   S7  A session that its client may believe in is not over.
 
 Elsewhere: byte ranges (rangehistory), what is left at the end (sessionrest),
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 Party = tuple[Life, str]
 CLOCKS = 0.02
 """Clocks differ by 1 % at most, and timers fire late."""
+LEASES_UNTIL_OVER = 2
 
 
 @dataclass(slots=True)
@@ -219,7 +221,10 @@ def deadline_ns(deal: Deal) -> int:
     """Return until when a wait surely lasts; a place that moved keeps the deadline of who asked for it first."""
     wait_ms = deal.wait_ms
     until_ns = NEVER_NS if wait_ms is None else deal.invoked_ns + int(wait_ms * NS_PER_MS * (1 - CLOCKS))
-    return min(until_ns, deal.done_ns) if deal.moved and isinstance(deal.result, Refused) else until_ns
+    if deal.place is None:
+        return until_ns
+    until_ns = min(until_ns, deadline_ns(deal.place))
+    return min(until_ns, deal.done_ns) if isinstance(deal.result, Refused) else until_ns
 
 
 def _migrations(index: Index) -> list[Violation]:
@@ -285,8 +290,7 @@ def after_the_end(history: SessionHistory) -> list[Violation]:
     found = []
     for deal in history.deals:
         life = deal.life
-        ending = life.end_asked_ns <= life.lost_ns
-        over_ns = life.end_told_ns if ending else min(life.end_told_ns, life.lost_ns)
+        over_ns = min(life.end_told_ns, life.lost_ns + LEASES_UNTIL_OVER * life.ttl_ms * NS_PER_MS)
         for a in deal.attempts:
             if a.result is None or isinstance(a.result, Refused | RangeDenied) or a.sent_ns <= over_ns:
                 continue

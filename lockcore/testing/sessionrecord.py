@@ -90,7 +90,8 @@ class Deal:
 
     `done_ns`, `result`: the answer that the client acted on. `first`, `last`:
     the bytes it is about, both included. `wanted`: of an UNLOCK or a LEAVE,
-    the operation that is given up.
+    the operation that is given up. `place`: whose place in the queue this
+    session took over with it, if any.
     """
 
     life: Life
@@ -107,11 +108,16 @@ class Deal:
     first: int = 0
     last: int = 0
     fair: bool = False
-    moved: bool = False
+    place: Deal | None = None
     attempts: list[Attempt] = field(default_factory=list)
     done_ns: int = NEVER_NS
     result: Result | None = None
     abandoned: bool = False
+
+    @property
+    def moved(self) -> bool:
+        """Say whether another session had asked for it before."""
+        return self.place is not None
 
     def is_settled(self) -> bool:
         """Say whether its client has an answer that it acts on."""
