@@ -49,6 +49,7 @@ PING_S: Final = 5.0
 PAUSE_MS_FIRST: Final = 50
 PAUSE_MS_MAX: Final = 2_000
 REDIRECTS_AT_ONCE: Final = 3
+GRPC_FAILURES: Final = (grpc.aio.UsageError, grpc.aio.InternalError)
 OBSERVER: Final = "s3"
 MEMBER: Final = "filer"
 
@@ -109,7 +110,7 @@ class RingFeed:
                     testing.cancel()
         except TimeoutError:
             why = f"no answer within {PING_S if self._heard else FIRST_S:g} s: it hangs, or is stopped"
-        except (grpc.RpcError, grpc.aio.UsageError, asyncio.InvalidStateError, CodecError) as error:
+        except (grpc.RpcError, *GRPC_FAILURES, asyncio.InvalidStateError, CodecError) as error:
             why = describe(error)
         if self._leader is None:
             self._on_away(master, why)
@@ -151,6 +152,7 @@ async def _next(stream: Any, testing: asyncio.Future[None]) -> object:
     try:
         await asyncio.wait({reading, testing}, return_when=asyncio.FIRST_COMPLETED)
         if not reading.done():
+            testing.result()  # what else than silence ended it
             raise TimeoutError
         return reading.result()
     finally:

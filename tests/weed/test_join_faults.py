@@ -25,7 +25,8 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 
 LOCKS: Final = 100
 BUSY: Final = 20
-RENEWAL_S: Final = 5.0
+RENEWAL_S: Final = 10.0
+"""An answer that is given up takes its token along."""
 
 
 def test_100_of_100_locks_replicated_from_a_killed_filer_are_renewable_at_the_node(
@@ -74,23 +75,22 @@ def test_locks_that_are_renewed_all_the_time_outlive_the_nodes_goodbye() -> None
         generations = {key: got.generation for key, got in held.items()}
         gone = threading.Event()
         with ThreadPoolExecutor(1) as beside:
-            rounds = beside.submit(renew_until, gone, weed, node, held)
+            renewals = beside.submit(renew_until, gone, weed, node, held)
             try:
                 node.send(signal.SIGTERM)
                 assert node.wait_end(PATIENCE_S) == 0
                 weed.wait_ring(weed.filers)
             finally:
                 gone.set()
-            assert rounds.result() > 1
+            assert renewals.result() > BUSY, "hardly anything was renewed while it said goodbye"
         assert {key: got.generation for key, got in held.items()} == generations
         assert renewable(weed, weed.filers, held) == BUSY
 
 
 def renew_until(gone: threading.Event, weed: WeedCluster, node: WeedProcess, held: dict[str, Granted]) -> int:
-    """Renew everything at the node until it does not answer, then at a filer; return the rounds."""
-    lives, rounds = node, 0
+    """Renew everything at the node until it does not answer, then at a filer; return how much the node renewed."""
+    lives, renewals = node, 0
     while not gone.is_set():
-        rounds += 1
         for key, got in held.items():
             try:
                 answer = acquire(weed, lives, key, got.token, timeout_s=RENEWAL_S)
@@ -99,7 +99,8 @@ def renew_until(gone: threading.Event, weed: WeedCluster, node: WeedProcess, hel
                 continue
             assert isinstance(answer, Granted), answer
             held[key] = answer
-    return rounds
+            renewals += lives is node
+    return renewals
 
 
 def test_a_backup_that_hangs_costs_no_lock_and_has_them_all_when_it_goes_on() -> None:
@@ -118,7 +119,7 @@ def test_a_backup_that_hangs_costs_no_lock_and_has_them_all_when_it_goes_on() ->
         node.kill()
         weed.wait_ring(weed.filers)
         assert renewable(weed, weed.filers, held) == BUSY
-        assert node.log_text().count("did not reach another member") == 1
+        assert "did not reach another member" in node.log_text()
 
 
 def test_a_killed_node_loses_no_lock_either(record_property: Callable[[str, object], None]) -> None:

@@ -100,19 +100,33 @@ class ScriptedFiler(Scripted):
 
 
 class ScriptedMaster(Scripted):
-    """One master: tells everybody what it was given to tell, then waits or (`ends`) ends the stream."""
+    """One master: tells everybody what it was given to tell, then waits or (`ends`) ends the stream.
+
+    `pings`: how many it answers before it hangs; without that it does not know what a ping is.
+    """
 
     service = SEAWEED_MASTER
 
-    def __init__(self, *tells: bytes, ends: bool = False) -> None:
+    def __init__(self, *tells: bytes, ends: bool = False, pings: int | None = None) -> None:
         super().__init__()
         self.tells = list(tells)
         self.ends = ends
+        self.pings = pings
+        self.pinged = 0
         self.heard: list[KeepConnected] = []
 
     def handlers(self) -> dict[str, Any]:
-        """The one stream."""
-        return {"KeepConnected": grpc.stream_stream_rpc_method_handler(self._keep_connected)}
+        """The one stream, and perhaps the ping."""
+        methods = {"KeepConnected": grpc.stream_stream_rpc_method_handler(self._keep_connected)}
+        if self.pings is not None:
+            methods["Ping"] = grpc.unary_unary_rpc_method_handler(self._ping)
+        return methods
+
+    async def _ping(self, _: bytes, __: Any) -> bytes:
+        self.pinged += 1
+        if self.pinged > (self.pings or 0):
+            await asyncio.Event().wait()
+        return b""
 
     async def _keep_connected(self, _: object, context: Any) -> None:
         self.heard.append(decode_keep_connected(await context.read()))

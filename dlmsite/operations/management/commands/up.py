@@ -42,7 +42,7 @@ MESSAGE_BYTES_MAX = 2 * 1024 * 1024
 EXIT_FAILED = 1
 REQUESTS_S = 3.0
 """For requests that are under way when all else has ended."""
-THREADS_S = 2.0
+THREADS_S = 5.0
 WHAT_TO_DO = "Free some space, mend its permissions, or choose another with --data FOLDER."
 
 
@@ -144,7 +144,6 @@ class Command(BaseCommand):
         )
         run.begin_soon(server)
         server.run()
-        end_anyway(THREADS_S, EXIT_FAILED if run.failure else 0)
         if run.failure:
             raise CommandError(run.failure, returncode=EXIT_FAILED)
 
@@ -204,9 +203,20 @@ class _Run:
             log.exception("the site has failed")
             self.failure = f"unexpected: {type(error).__name__}: {error}"
         finally:
+            await self._close()
+
+    async def _close(self) -> None:
+        """End the cluster, then the site, and not only if all goes well."""
+        try:
             if self._cluster is not None:
                 await self._cluster.stop()
+        except Exception as error:
+            log.exception("the cluster did not end as it should")
+            self.failure = self.failure or f"the cluster did not end as it should: {type(error).__name__}: {error}"
+        finally:
             await self._door.close(REQUESTS_S)
+            # From here on whatever waits, the reactor for a request or Python for a thread, waits only so long.
+            end_anyway(THREADS_S, EXIT_FAILED if self.failure else 0)
             self._reactor.stop()
 
     def _greet(self, problems: list[str]) -> None:
