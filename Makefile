@@ -46,10 +46,10 @@ run: .venv/.runtime node_modules/.installed  ## Start a cluster and its page: NO
 
 # Side by side, for most tests wait for processes that they have started; one file after another, for a file may share
 # a cluster. What fails here is tried alone by `.venv/bin/pytest` with the name that is printed.
-WORKERS ?= 4
+WORKERS ?= 3
 SIM_SECONDS ?= 60
 
-test: install browser  ## Run every test, and simulate for SIM_SECONDS=60, WORKERS=4 side by side
+test: install browser  ## Run every test, and simulate for SIM_SECONDS=60, WORKERS=3 side by side
 	@if files=$$(compgen -G 'tests/js/*.test.*js'); then tools/js node --test --test-reporter=dot $$files; fi
 	LOCKRING_SIM_SECONDS=$(SIM_SECONDS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 

@@ -30,7 +30,7 @@ SHIFT_MAX = 0.1
 """What a page may move as it is filled: the bound below which Chrome's metric calls a page good."""
 UPDATE_SHIFT_MAX = 0.01
 """What updates may move in all while they come, the lists that move by design apart."""
-UPDATES = 30
+UPDATES = 15
 LOOKS: tuple[tuple[Literal["light", "dark"], int, int], ...] = (("light", 1440, 900), ("dark", 360, 740))
 """Colours and layouts are made apart, so each is looked at once: of all that is tested here, axe takes longest."""
 NOBODY = "127.0.0.1:1"

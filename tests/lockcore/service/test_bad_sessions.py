@@ -48,7 +48,7 @@ from lockcore.core.messages import (
 from lockcore.core.rangerecords import Errno, Kind
 from lockcore.service.addresses import grpc_target
 from lockcore.service.locks_service import UNDER_WAY_MAX
-from tests.lockcore.service.cluster import Cluster, Talk, until
+from tests.lockcore.service.cluster import WAIT_S, Cluster, Talk, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -81,8 +81,11 @@ class Honest:
 
 
 async def opened(talk: Talk, label: str, ttl_ms: int = TTL_MS) -> SessionProof:
-    """Open a session."""
-    found = await talk.ask(OpenSession(label, ttl_ms))
+    """Open a session, as soon as the node serves: on a busy machine it may have missed its master for a while."""
+    async with asyncio.timeout(WAIT_S):
+        while isinstance(found := await talk.ask(OpenSession(label, ttl_ms)), Refused):
+            assert found.code is Code.NOT_SERVING, found
+            await asyncio.sleep(0.05)  # the pace of asking
     assert isinstance(found, SessionIs)
     return found.session
 
