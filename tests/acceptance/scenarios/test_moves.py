@@ -85,7 +85,7 @@ def _take(held: Held, asked: Asked) -> int:
 def test_the_old_primary_serves_a_renewal_until_the_new_one_has_the_lock(cluster: Cluster) -> None:
     """8860:transfer-window, 8860:redirect-keeps-token: the answer says where the lock lives by then."""
     cluster.start(3)
-    locks = cluster.hold_many(40)
+    locks = cluster.hold_many(100)
     before = {held.key: cluster.primary(held.key) for held in locks}
     new = cluster.add()
     cluster.wait(lambda: new in cluster.view.up, "the new node is a member")
