@@ -14,7 +14,7 @@ from lockcore.core.operations import Code, Granted, Refused
 from lockcore.errors import NotAcquired
 from lockcore.wire.addresses import grpc_target
 from tests.lockcore.client.conftest import target_of
-from tests.lockcore.service.cluster import PROJECT, until
+from tests.lockcore.service.cluster import PROJECT, SPREAD, until
 
 if TYPE_CHECKING:
     from tests.lockcore.service.cluster import Cluster
@@ -42,7 +42,7 @@ async def test_a_lock_excludes_and_generations_rise(three: Cluster) -> None:
 async def test_a_killed_primary_costs_no_lock_and_no_generation(three: Cluster) -> None:
     losses: list[aio.LiveLock] = []
     async with aio.connect(target_of(three)) as client:
-        locks = [client.lock(f"k{i}", ttl=2.0, owner="me", on_lost=losses.append) for i in range(60)]
+        locks = [client.lock(f"k{i * SPREAD}", ttl=2.0, owner="me", on_lost=losses.append) for i in range(60)]
         await asyncio.gather(*(lock.acquire() for lock in locks))
         generations = [lock.generation for lock in locks]
         await three.kill("n1")
@@ -70,7 +70,7 @@ async def test_a_stopped_primary_costs_no_lock(three: Cluster) -> None:
 async def test_a_joining_node_takes_no_lock_away(three: Cluster) -> None:
     losses: list[aio.LiveLock] = []
     async with aio.connect(target_of(three)) as client:
-        locks = [client.lock(f"k{i}", ttl=2.0, owner="me", on_lost=losses.append) for i in range(60)]
+        locks = [client.lock(f"k{i * SPREAD}", ttl=2.0, owner="me", on_lost=losses.append) for i in range(60)]
         await asyncio.gather(*(lock.acquire() for lock in locks))
         await three.start_node("n4")
         await three.settled(4)

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parents[3]
 WAIT_S = 60.0
+SPREAD = 7_919
+"""Between the numbers of keys: CRC-32 puts names close together that differ in a digit, and a node may get none."""
 FAST = MasterConfig(stabilisation_ms=100)
 
 

@@ -15,7 +15,7 @@ from lockcore.service.addresses import grpc_target
 from lockcore.service.channels import next_bytes, open_channel, open_stream
 from lockcore.service.spool import open_leftover
 from lockcore.wire.methods import ATTEND, CONVERSE, LINK, OVERVIEW, REPORT
-from tests.lockcore.service.cluster import refusal, unary, until
+from tests.lockcore.service.cluster import SPREAD, refusal, unary, until
 
 if TYPE_CHECKING:
     from tests.lockcore.service.cluster import Cluster
@@ -99,7 +99,7 @@ async def test_a_joining_node_takes_over_locks_and_none_changes_hands(three: Clu
 async def test_every_acknowledged_grant_of_a_killed_node_is_in_the_history(three: Cluster) -> None:
     """Even with the recorder away: the spool outlives the process."""
     three.refuse_reports = True
-    keys = [f"k{i}" for i in range(30)]
+    keys = [f"k{i * SPREAD}" for i in range(30)]
     for key in keys:
         await grant(three, key)
     mine = {key for key in keys if three.primary(key) == "n1"}
@@ -112,6 +112,7 @@ async def test_every_acknowledged_grant_of_a_killed_node_is_in_the_history(three
     known = three.recorded.get((member.address, member.incarnation), {})
     left = {event.number: event for batch in leftover.batches() for event in batch.events}
     granted = {e.event.key for e in (known | left).values() if e.event.kind is EventKind.GRANTED}
+    assert mine
     assert granted == mine
 
 
