@@ -180,7 +180,8 @@ class Projection:
     def _hold(self, changes: Changes, fact: Fact, event: Event) -> None:
         order = (event.generation, event.seq, fact.told.wall_ns)
         held = self._held(changes, event.key)
-        if order <= self._end_of(changes, event.key) or (held is not None and order < held.order):
+        # Whatever ended it has left no row here; an ending that did not (P3) is among the rows of endings all the same.
+        if order < held.order if held is not None else order <= self._end_of(changes, event.key):
             return
         if event.kind is EventKind.DEMOTED:
             if held is not None and event.peer:

@@ -5,6 +5,7 @@ Elsewhere: what the pages do (the tests beside), that no other module listens to
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -198,8 +199,10 @@ def test_nothing_jumps_while_events_come(visit: Callable[..., Page], running: Ru
 
 
 def test_every_button_of_a_node_is_on_a_desk_without_scrolling(visit: Callable[..., Page]) -> None:
-    """A button that is cut off is one that nobody finds."""
+    """A button that is cut off is one that nobody finds. While all are well: what else is said of a node takes room."""
     page = visit("ring", viewport={"width": 1440, "height": 900})
+    well = page.locator("tr[data-node] td[data-label=State] .badge").filter(has_text=re.compile(r"^up$"))
+    expect(well).to_have_count(3, timeout=SOON_MS)
     wide, room = page.locator(".nodes-panel .scroll").evaluate("one => [one.scrollWidth, one.clientWidth]")
     assert wide <= room
 

@@ -172,3 +172,13 @@ def session_fact(kind: EventKind, session: str, *, seq: int = 1, at: int = 0) ->
     """Return a fact of generation 1 about a session."""
     told = fact(kind, seq=seq, at=at).told
     return Fact(A, 5, replace(told, event=replace(told.event, session=session)))
+
+
+def test_a_copy_that_ran_out_elsewhere_hides_no_later_change_though_rows_of_endings_have_it() -> None:
+    """P3, when a history is told again from a frame: what did not end the lock then does not end it now."""
+    projection = empty()
+    tell(projection, fact(EventKind.GRANTED, A), fact(EventKind.EXPIRED, B, seq=2, at=4))
+    changes = projection.fold([fact(EventKind.GRANTED, A, at=8)], {"k": (G + 1, 2, START_NS + 60_000_000_004)})
+    held = changes.held["k"]
+    assert held is not None
+    assert held.order_ns == START_NS + 60_000_000_008
