@@ -192,6 +192,19 @@ def enter(page: Page, link: str) -> None:
     page.get_by_role("button", name=LOG_IN).click()
 
 
+def kill_busiest(page: Page, running: Running) -> str:
+    """Kill the node that is primary of the most locks, as the page does; return it when its promotions are rows."""
+    victim = running.busiest()
+    page.evaluate(
+        """victim => fetch(`/api/nodes/${victim}/kill/`, {method: 'POST',
+        headers: {'X-CSRFToken': document.querySelector('meta[name=csrf-token]').content}})""",
+        victim,
+    )
+    running.wait_settled(running.nodes - 1)
+    wait_for(lambda: running.events("promoted"), "rows of what was promoted")
+    return victim
+
+
 def known_to(browser: Browser, running: Running, link: str = "") -> StorageState:
     """Log in once, by a link or as the first operator; each page may then come with that session."""
     context = browser.new_context()

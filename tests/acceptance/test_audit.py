@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import lockcore
-from tests.acceptance.running import ROOT, Running, enter, settled, wait_for
+from tests.acceptance.running import ROOT, Running, enter, kill_busiest, settled, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,14 +100,7 @@ def go_from_action_to_moves(page: Page, running: Running) -> None:
     with lockcore.connect(running.target) as client:
         for n in range(6):  # the leases of the others may be over by now
             client.acquire(f"late/{n}", ttl=60.0, owner="late")
-    victim = running.busiest()
-    page.evaluate(
-        """victim => fetch(`/api/nodes/${victim}/kill/`, {method: 'POST',
-        headers: {'X-CSRFToken': document.querySelector('meta[name=csrf-token]').content}})""",
-        victim,
-    )
-    running.wait_settled(2)
-    wait_for(lambda: running.events("promoted"), "rows of what was promoted")  # else there is nothing to link to yet
+    victim = kill_busiest(page, running)  # without a promotion there is nothing to link to
     page.goto(f"{running.url}audit/?operator=operator")
     expect(rows).to_have_count(2, timeout=SOON_MS)
     expect(rows.first).to_contain_text(f"kill {victim} done")

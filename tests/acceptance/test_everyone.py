@@ -95,21 +95,27 @@ def open_all(page: Page) -> None:
     )
 
 
+def looked_at(page: Page) -> Iterator[list[tuple[str, int, str, list[Any]]]]:
+    """Give a page each look in turn; yield what axe calls bad in it: (colours, px, rule, some of its elements)."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    for scheme, width, height in LOOKS:
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        page.set_viewport_size({"width": width, "height": height})
+        yield [
+            (scheme, width, rule["id"], [node["target"] for node in rule["nodes"]][:3])
+            for rule in page.evaluate(RULES)
+            if rule["impact"] in BAD
+        ]
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_nothing_serious(visit: Callable[..., Page], name: str) -> None:
     """Light on a desk and dark on a phone; where it is also tried that nothing is wider than the phone."""
     found = []
     page = visit(name, reduced_motion="reduce")
     open_all(page)
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    for scheme, width, height in LOOKS:
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        page.set_viewport_size({"width": width, "height": height})
-        found += [
-            (scheme, width, rule["id"], [node["target"] for node in rule["nodes"]][:3])
-            for rule in page.evaluate(RULES)
-            if rule["impact"] in BAD
-        ]
+    for look in looked_at(page):
+        found += look
         wide, room = page.evaluate("[document.scrollingElement.scrollWidth, document.scrollingElement.clientWidth]")
         assert wide <= room, f"{name} is {wide} px wide in {room} px"
     assert found == []
@@ -121,11 +127,7 @@ def test_what_is_old_can_be_read_as_well(visit: Callable[..., Page]) -> None:
     expect(page.locator("#now")).to_be_visible(timeout=SOON_MS)
     page.route("**/api/**", lambda route: route.abort())
     expect(page.locator("#now.is-old")).to_be_visible(timeout=SOON_MS)
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    for scheme, width, height in LOOKS:
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        page.set_viewport_size({"width": width, "height": height})
-        assert [rule["id"] for rule in page.evaluate(RULES) if rule["impact"] in BAD] == []
+    assert [bad for look in looked_at(page) for bad in look] == []
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import lockcore
-from tests.acceptance.running import Running, enter, settled, wait_for
+from tests.acceptance.running import Running, enter, kill_busiest, settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,14 +46,7 @@ def test_a_killed_node_is_told_of_in_space_and_time_and_replayed_from_a_file(
         for n in range(LOCKS):
             client.acquire(f"incident/{n}", ttl=60.0, owner=f"owner-{n}")
         client.acquire(MARKUP, ttl=60.0, owner="mallory")
-        victim = running.busiest()
-        page.evaluate(
-            """victim => fetch(`/api/nodes/${victim}/kill/`, {method: 'POST',
-            headers: {'X-CSRFToken': document.querySelector('meta[name=csrf-token]').content}})""",
-            victim,
-        )
-        running.wait_settled(2)
-        wait_for(lambda: running.events("promoted"), "rows of what was promoted")
+        victim = kill_busiest(page, running)
         # What follows may take longer than the leases.
         first, last = running.rows("SELECT MIN(wall_ns), MAX(wall_ns) FROM journal_lockevent")[0]
         look_at_who_told_whom(page, running)

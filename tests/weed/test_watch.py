@@ -6,6 +6,8 @@ Elsewhere: what is a fact (tests/dlmsite/observing).
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +16,12 @@ from tests.dlmsite.observing.watching import watching
 from tests.lockcore.service.cluster import until
 from tests.weed.agreement import differences
 from tests.weed.cluster import WeedCluster
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.dlmsite.observing.watching import Pages
+    from tests.weed.cluster import WeedProcess
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 
@@ -59,29 +67,34 @@ async def test_a_filer_stands_for_its_masters_and_its_group() -> None:
             await until(lambda: pages.servers() == (blue.address,), "the ring of its group")
 
 
-async def test_another_master_is_followed_when_the_leader_dies() -> None:
-    with WeedCluster(filers=2, masters=3) as weed:
+@asynccontextmanager
+async def following(filers: int) -> AsyncIterator[tuple[WeedCluster, WeedProcess, Pages]]:
+    """Three masters, of which the one that leads is followed."""
+    with WeedCluster(filers=filers, masters=3) as weed:
         leader = weed.leader()
         assert leader is not None
         async with watching(",".join(master.address for master in weed.masters)) as pages:
-            await until(lambda: pages.state.leader == leader.address and len(pages.servers()) == 2, "it follows")
-            leader.kill()
-            await asyncio.to_thread(weed.wait_ring, weed.filers)
-            await until(lambda: pages.state.leader not in ("", leader.address), "another one leads")
-            await until(lambda: pages.state.state == "following" and not pages.state.trouble, "and is followed")
-            assert "away" in pages.kinds()
+            await until(
+                lambda: pages.state.leader == leader.address and len(pages.servers()) == filers, "it is followed"
+            )
+            yield weed, leader, pages
+
+
+async def test_another_master_is_followed_when_the_leader_dies() -> None:
+    async with following(2) as (weed, leader, pages):
+        leader.kill()
+        await asyncio.to_thread(weed.wait_ring, weed.filers)
+        await until(lambda: pages.state.leader not in ("", leader.address), "another one leads")
+        await until(lambda: pages.state.state == "following" and not pages.state.trouble, "and is followed")
+        assert "away" in pages.kinds()
 
 
 async def test_another_master_is_followed_when_the_leader_hangs() -> None:
     """Its connection stands for as long as its kernel takes bytes: only a question tells."""
-    with WeedCluster(filers=1, masters=3) as weed:
-        leader = weed.leader()
-        assert leader is not None
-        async with watching(",".join(master.address for master in weed.masters)) as pages:
-            await until(lambda: pages.state.leader == leader.address and len(pages.servers()) == 1, "it follows")
-            before = len(pages.facts)
-            leader.stop()
-            await until(lambda: "away" in pages.kinds()[before:], "it is left")
-            away = next(fact for fact in pages.facts[before:] if fact.kind == "away")
-            assert "it hangs, or is stopped" in str(away)
-            await until(lambda: pages.state.leader not in ("", leader.address), "another one leads")
+    async with following(1) as (_, leader, pages):
+        before = len(pages.facts)
+        leader.stop()
+        await until(lambda: "away" in pages.kinds()[before:], "it is left")
+        away = next(fact for fact in pages.facts[before:] if fact.kind == "away")
+        assert "it hangs, or is stopped" in str(away)
+        await until(lambda: pages.state.leader not in ("", leader.address), "another one leads")

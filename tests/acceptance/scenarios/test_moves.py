@@ -131,7 +131,7 @@ def test_a_drop_and_a_join_within_a_second_disturb_no_lock(
 def test_a_join_and_its_handover_can_be_followed_in_the_facts(cluster: Cluster) -> None:
     """8860:promote-demote-transfer: each lock that moves is transferred once and demoted where it was."""
     nodes = cluster.start(2)
-    locks = cluster.hold_many(30)
+    locks = cluster.hold_many(60)
     cluster.add()
     cluster.settle()
     moved = {held.key for held in locks if cluster.primary(held.key) not in nodes}
